@@ -1,0 +1,37 @@
+//! Writes that are whole or not there at all.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use super::{IoResultExt, PathError};
+
+/// Replaces the file at `path` by one with `bytes`: written beside it, synced, renamed.
+///
+/// # Errors
+/// If the directory cannot be written; the old file is then untouched.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), PathError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".kiln-").tempfile_in(parent).at("create a file in", parent)?;
+    file.write_all(bytes).at("write", path)?;
+    file.as_file().sync_all().at("sync", path)?;
+    file.persist(path).map_err(|error| error.error).at("replace", path)?;
+    sync_dir(parent)
+}
+
+/// Makes the entries of a directory durable.
+///
+/// # Errors
+/// If it cannot be opened or synced.
+pub fn sync_dir(path: &Path) -> Result<(), PathError> {
+    File::open(path).and_then(|dir| dir.sync_all()).at("sync", path)
+}
+
+/// Makes everything written to the file system that holds `path` durable (`syncfs(2)`): one call for a tree of any size.
+///
+/// # Errors
+/// If it cannot be opened, or a write-back failed.
+pub fn sync_file_system(path: &Path) -> Result<(), PathError> {
+    let dir = File::open(path).at("open", path)?;
+    nix::unistd::syncfs(&dir).at("sync the file system of", path)
+}

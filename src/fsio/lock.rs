@@ -1,0 +1,69 @@
+//! Advisory locks between processes (`flock(2)`). The kernel drops them when their holder dies.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use super::{IoResultExt, PathError};
+
+/// Who else may hold the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockKind {
+    /// Others that share it.
+    Shared,
+    /// Nobody.
+    Exclusive,
+}
+
+/// A held lock; dropping it lets go.
+#[derive(Debug)]
+pub struct FileLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl FileLock {
+    fn open(path: &Path) -> Result<File, PathError> {
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).at("open the lock", path)
+    }
+
+    /// Waits until the lock is free and takes it.
+    ///
+    /// # Errors
+    /// If the lock file cannot be made.
+    pub fn take(path: &Path, kind: LockKind) -> Result<Self, PathError> {
+        let file = Self::open(path)?;
+        let taken = match kind {
+            LockKind::Shared => file.lock_shared(),
+            LockKind::Exclusive => file.lock(),
+        };
+        taken.at("lock", path)?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Takes the lock if it is free now; `None` if somebody holds it.
+    ///
+    /// # Errors
+    /// If the lock file cannot be made.
+    pub fn try_take(path: &Path, kind: LockKind) -> Result<Option<Self>, PathError> {
+        let file = Self::open(path)?;
+        let taken = match kind {
+            LockKind::Shared => file.try_lock_shared(),
+            LockKind::Exclusive => file.try_lock(),
+        };
+        match taken {
+            Ok(()) => Ok(Some(Self { file, path: path.to_owned() })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(PathError::new("lock", path, error)),
+        }
+    }
+
+    /// The lock file, for what a holder writes into it.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}

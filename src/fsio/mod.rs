@@ -1,0 +1,11 @@
+//! File system helpers that every layer shares: errors that carry a path, atomic and durable writes, locks.
+//!
+//! Not here: anything that knows what a store is.
+
+mod atomic;
+mod error;
+mod lock;
+
+pub use atomic::{sync_dir, sync_file_system, write_atomically};
+pub use error::{IoResultExt, PathError};
+pub use lock::{FileLock, LockKind};
