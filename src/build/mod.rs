@@ -1,1 +1,5 @@
 //! (being built)
+
+pub mod config;
+pub mod fetch;
+pub mod lock;
