@@ -105,7 +105,10 @@ fn other_bytes_are_refused_with_both_hashes() {
     let server = Server::start(|_, _| Reply::ok(b"evil"));
     let trial = get(&server, b"good");
     let message = trial.failed();
-    assert!(message.contains(&Sha256::of(b"good").hex()) && message.contains(&Sha256::of(b"evil").hex()) && message.contains("/file"), "{message}");
+    assert!(
+        message.contains(&Sha256::of(b"good").hex()) && message.contains(&Sha256::of(b"evil").hex()) && message.contains("/file"),
+        "{message}"
+    );
     assert_eq!(server.requests().len(), 1, "a whole file with other bytes is not asked for again");
 }
 
@@ -272,7 +275,12 @@ fn trouble_that_lasts_ends_with_its_reason() {
 
 #[test]
 fn answers_that_will_not_change_are_not_asked_for_again() {
-    for (status, reason) in [("404 Not Found", "does not have the file"), ("403 Forbidden", "forbids access"), ("401 x", "credentials"), ("418 x", "status 418")] {
+    for (status, reason) in [
+        ("404 Not Found", "does not have the file"),
+        ("403 Forbidden", "forbids access"),
+        ("401 x", "credentials"),
+        ("418 x", "status 418"),
+    ] {
         let server = Server::start(move |_, _| Reply::status(status));
         let message = get(&server, b"x").failed();
         assert!(message.contains(reason), "{message}");
@@ -474,7 +482,15 @@ fn names_that_would_leave_the_mirror_are_refused() {
     let bad_path = |path: &str| FetchSource::Debian { pool_path: path.into() };
     let bad_file = |project: &str, file: &str| FetchSource::Pypi { project: project.into(), file: file.into() };
     let local = FetchSource::Urls(vec!["file:///etc/passwd".into()]);
-    for source in [bad_path("pool/../x"), bad_path("dists/x"), bad_path("pool//x"), bad_file("a/../b", "x"), bad_file("", "x"), bad_file("a", "../x"), local] {
+    for source in [
+        bad_path("pool/../x"),
+        bad_path("dists/x"),
+        bad_path("pool//x"),
+        bad_file("a/../b", "x"),
+        bad_file("", "x"),
+        bad_file("a", "../x"),
+        local,
+    ] {
         let trial = attempt((&[], &[]), &source, b"x", quick());
         trial.failed();
         assert!(matches!(trial.result, Err(FetchError::BadName { .. } | FetchError::BadAddress { .. })), "{source:?}");
@@ -492,7 +508,8 @@ fn a_fetch_can_be_stopped_while_it_waits_and_while_it_runs() {
     for stop_at in [|step: &Progress| *step == Progress::Waiting, |step: &Progress| matches!(step, Progress::Received { .. })] {
         let request = FetchRequest { source: &url(&server), name: "thing", sha256: Sha256::of(b"x"), size: None };
         let started = Instant::now();
-        let result = fetcher.fetch(&request, &into, &|step| if stop_at(&step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
+        let result =
+            fetcher.fetch(&request, &into, &|step| if stop_at(&step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
         assert!(matches!(result, Err(FetchError::Stopped { .. })), "{result:?}");
         assert!(!into.exists() && started.elapsed() < Duration::from_secs(2));
     }
@@ -548,4 +565,27 @@ fn many_threads_share_one_fetcher() {
             });
         }
     });
+}
+
+#[test]
+fn proxies_of_the_environment_are_used() {
+    let proxy = Server::start(|request, _| match request.target.as_str() {
+        "http://host.example/file?x=1" => Reply::ok(b"x"),
+        target => Reply::new("403 Forbidden", &[], target.as_bytes()),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let address = proxy.url("").replace("://", "://me:secret@");
+    let machine = Machine::at(dir.path(), &[("http_proxy", &address), ("https_proxy", &address)]);
+    let fetcher = Fetcher::new(Mirrors::of(machine, &Config::default()), quick());
+    let fetch = |url: &str, into: &str| {
+        let source = FetchSource::Urls(vec![url.into()]);
+        let request = FetchRequest { source: &source, name: "thing", sha256: Sha256::of(b"x"), size: None };
+        fetcher.fetch(&request, &dir.path().join(into), &|_| ControlFlow::Continue(()))
+    };
+    fetch("http://host.example/file?x=1", "a").unwrap();
+    let error = fetch("https://host.example/file", "b").unwrap_err().to_string();
+    assert!(error.contains("proxy") && !error.contains("secret"), "{error}");
+    let requests = proxy.requests();
+    assert_eq!((requests[0].header("host"), requests[1].target.as_str()), (Some("host.example"), "host.example:443"));
+    assert!(requests.iter().all(|request| request.header("proxy-authorization") == Some("Basic bWU6c2VjcmV0")));
 }

@@ -1,6 +1,6 @@
 //! One file from whichever mirror has it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -11,7 +11,7 @@ use super::address::{Address, Scheme};
 use super::http::{Client, Trouble};
 use super::simple_index::{self, IndexFile};
 use super::transfer::{Failed, Job};
-use super::{FetchError, FetchOptions, FetchRequest, Fetched, MirrorFailure, Mirrors, Progress, Registry};
+use super::{FetchError, FetchOptions, FetchRequest, Fetched, ListedFile, MirrorFailure, Mirrors, Mismatch, Progress, Registry};
 use crate::fsio::IoResultExt;
 use crate::model::{FetchSource, Sha256};
 
@@ -58,6 +58,47 @@ impl Fetcher {
         fetched
     }
 
+    /// All files of a project, from the first Python index that lists it.
+    ///
+    /// # Errors
+    /// If none is configured, none lists it, or none can be asked.
+    pub(in crate::build) fn project_files(&self, project: &str) -> Result<Vec<ListedFile>, FetchError> {
+        let (source, path) = (FetchSource::Pypi { project: project.to_owned(), file: "-".to_owned() }, Path::new(""));
+        let request = FetchRequest { source: &source, name: project, sha256: Sha256::of(b""), size: None };
+        let (registry, mirrors) = self.candidates(&request)?;
+        if mirrors.is_empty() {
+            return Err(FetchError::NoMirror { name: project.to_owned(), registry });
+        }
+        let mut outcome = Outcome::default();
+        for mirror in mirrors {
+            let job = self.job(&request, path, &|_| ControlFlow::Continue(()));
+            let (page, mut files) = (simple_index::page_of(&mirror, project), BTreeMap::new());
+            let read = self.read_page(&page, &job, &mut |file| {
+                let IndexFile { name, sha256, size, .. } = file;
+                files.insert(name.clone(), ListedFile { name, sha256, size });
+            });
+            match read {
+                Ok(_) if !files.is_empty() => return Ok(files.into_values().collect()),
+                Ok(_) => outcome.note(page, Failed::Gone("it lists no files".to_owned()))?,
+                Err(failed) => outcome.note(page, failed)?,
+            }
+        }
+        Err(outcome.into_error(&request, registry))
+    }
+
+    fn job<'a>(&'a self, request: &FetchRequest<'a>, into: &'a Path, progress: &'a dyn Fn(Progress) -> ControlFlow<()>) -> Job<'a> {
+        Job {
+            name: request.name,
+            wanted: request.sha256,
+            size: request.size,
+            into,
+            client: &self.client,
+            options: &self.options,
+            mirrors: &self.mirrors,
+            progress,
+        }
+    }
+
     /// Whose file it is, and who can be asked.
     fn candidates(&self, request: &FetchRequest<'_>) -> Result<(Registry, Vec<Address>), FetchError> {
         let bad = |reason| FetchError::BadName { name: request.name.to_owned(), reason };
@@ -65,7 +106,9 @@ impl Fetcher {
             FetchSource::Urls(urls) => {
                 let addresses: Vec<Address> = urls.iter().map(|url| Address::parse(url)).collect::<Result<_, _>>()?;
                 match addresses.iter().find(|address| address.scheme == Scheme::File) {
-                    Some(local) => Err(FetchError::BadAddress { url: local.to_string(), reason: "a recipe may not name files of the machine" }),
+                    Some(local) => {
+                        Err(FetchError::BadAddress { url: local.to_string(), reason: "a recipe may not name files of the machine" })
+                    }
                     None => Ok((Registry::Urls, addresses)),
                 }
             }
@@ -101,16 +144,7 @@ impl Fetcher {
         mirrors.sort_by_key(|mirror| self.is_dead(mirror));
         let mut outcome = Outcome::default();
         for mirror in mirrors {
-            let job = Job {
-                name: request.name,
-                wanted: request.sha256,
-                size: request.size,
-                into,
-                client: &self.client,
-                options: &self.options,
-                mirrors: &self.mirrors,
-                progress,
-            };
+            let job = self.job(request, into, progress);
             let (url, failed) = match self.from_one(request.source, &mirror, job, file) {
                 Ok(fetched) => return Ok(fetched),
                 Err(failed) => failed,
@@ -214,7 +248,9 @@ impl Outcome {
     fn into_error(self, request: &FetchRequest<'_>, registry: Registry) -> FetchError {
         let (name, failures) = (request.name.to_owned(), self.failures);
         match self.mismatch {
-            Some((got, url)) => FetchError::Mismatch { name, registry, wanted: request.sha256, got, url, others: failures },
+            Some((got, url)) => {
+                FetchError::Mismatch(Box::new(Mismatch { name, registry, wanted: request.sha256, got, url, others: failures }))
+            }
             None if self.unserved => FetchError::Unreachable { name, registry, failures },
             None => FetchError::Gone { name, registry, failures },
         }
