@@ -51,7 +51,7 @@ impl Fetcher {
             return Err(FetchError::NoMirror { name: request.name.to_owned(), registry });
         }
         let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(into).at("create", into)?;
-        let fetched = self.from_any(request, registry, mirrors, into, &mut file, progress);
+        let fetched = self.ask_all(request, registry, mirrors, into, &mut file, progress);
         if fetched.is_err() {
             let _ = std::fs::remove_file(into);
         }
@@ -132,7 +132,7 @@ impl Fetcher {
     }
 
     /// Asks one mirror after the other, those that were found dead last.
-    fn from_any(
+    fn ask_all(
         &self,
         request: &FetchRequest<'_>,
         registry: Registry,
@@ -145,9 +145,9 @@ impl Fetcher {
         let mut outcome = Outcome::default();
         for mirror in mirrors {
             let job = self.job(request, into, progress);
-            let (url, failed) = match self.from_one(request.source, &mirror, job, file) {
+            let (url, failed) = match self.ask_one(request.source, &mirror, job, file) {
                 Ok(fetched) => return Ok(fetched),
-                Err(failed) => failed,
+                Err(failed) => *failed,
             };
             if matches!(failed, Failed::Unserved(_)) && registry != Registry::Urls {
                 self.dead.lock().unwrap_or_else(PoisonError::into_inner).insert(mirror.to_string());
@@ -158,15 +158,21 @@ impl Fetcher {
     }
 
     /// Asks one mirror: finds out where the file lies, then gets it.
-    fn from_one(&self, source: &FetchSource, mirror: &Address, mut job: Job<'_>, file: &mut File) -> Result<Fetched, (Address, Failed)> {
+    fn ask_one(
+        &self,
+        source: &FetchSource,
+        mirror: &Address,
+        mut job: Job<'_>,
+        file: &mut File,
+    ) -> Result<Fetched, Box<(Address, Failed)>> {
         let url = match source {
             FetchSource::Urls(_) => mirror.clone(),
             FetchSource::Debian { pool_path } => mirror.below(pool_path),
             FetchSource::Pypi { project, file } => {
                 let page = simple_index::page_of(mirror, project);
-                let (url, listed) = self.find(&page, file, &job).map_err(|failed| (page, failed))?;
+                let (url, listed) = self.find(&page, file, &job).map_err(|failed| Box::new((page, failed)))?;
                 if let Some(other) = listed.sha256.filter(|hash| *hash != job.wanted) {
-                    return Err((url, Failed::Mismatch(other)));
+                    return Err(Box::new((url, Failed::Mismatch(other))));
                 }
                 job.size = job.size.or(listed.size);
                 url
@@ -174,7 +180,7 @@ impl Fetcher {
         };
         match job.download(&url, file) {
             Ok(bytes) => Ok(Fetched { bytes, url: url.to_string() }),
-            Err(failed) => Err((url, failed)),
+            Err(failed) => Err(Box::new((url, failed))),
         }
     }
 

@@ -98,7 +98,7 @@ impl Mirrors {
     }
 }
 
-fn remembered<'a, T>(cell: &'a OnceLock<Vec<T>>, make: impl FnOnce() -> Result<Vec<T>, FetchError>) -> Result<&'a [T], FetchError> {
+fn remembered<T>(cell: &OnceLock<Vec<T>>, make: impl FnOnce() -> Result<Vec<T>, FetchError>) -> Result<&[T], FetchError> {
     match cell.get() {
         Some(known) => Ok(known),
         None => {

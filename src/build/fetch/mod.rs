@@ -30,11 +30,15 @@ mod transfer;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod faults_mirrors;
+#[cfg(test)]
 mod faults_tls;
 #[cfg(test)]
 mod real;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod trial;
 
 use std::path::PathBuf;
 use std::time::Duration;

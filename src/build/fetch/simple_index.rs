@@ -180,11 +180,9 @@ fn attribute(attributes: &str, wanted: &str) -> Option<String> {
         if let Some(after) = rest.strip_prefix('=') {
             let after = after.trim_start();
             let quote = after.chars().next().filter(|quote| matches!(quote, '"' | '\''));
-            let (body, closing): (&str, fn(char, Option<char>) -> bool) = match quote {
-                Some(_) => (&after[1..], |c, quote| Some(c) == quote),
-                None => (after, |c, _| c.is_ascii_whitespace()),
-            };
-            let end = body.find(|c| closing(c, quote)).unwrap_or(body.len());
+            let body = if quote.is_some() { &after[1..] } else { after };
+            let closes = |c: char| quote.map_or(c.is_ascii_whitespace(), |quote| c == quote);
+            let end = body.find(closes).unwrap_or(body.len());
             value = &body[..end];
             rest = body[end..].trim_start_matches(|c| Some(c) == quote);
         }
