@@ -157,6 +157,38 @@ fn a_server_that_never_answers_is_given_up_for_good() {
 }
 
 #[test]
+fn a_server_that_sends_next_to_nothing_is_given_up() {
+    let server = Server::start(|_, _| Reply::raw("200 OK", &[], b"").then(Then::Drip));
+    let trial = get(&server, b"x");
+    assert!(trial.failed().contains("next to nothing (tried 3 times)"), "{}", trial.failed());
+    assert!(trial.took < Duration::from_secs(5));
+}
+
+#[test]
+fn a_server_that_breaks_in_ever_new_places_ends_the_patience_too() {
+    let body = content(3_000_000);
+    let served = body.clone();
+    // Every other try starts over and breaks at once, the next brings two megabytes and breaks.
+    let server = Server::start(move |_, n| Reply::ok(&served).without_last(if n % 2 == 0 { 1_000_000 } else { 3_000_000 }));
+    let message = get(&server, &body).failed();
+    assert!(message.contains("it ended before the file did (tried 3 times)"), "{message}");
+    assert!(server.requests().len() < 10);
+}
+
+#[test]
+fn a_long_file_over_a_bad_line_comes_through_in_pieces() {
+    let body = content(8_000_000);
+    let served = body.clone();
+    let server = Server::start(move |request, _| {
+        let reply = serve_ranges(request, &served);
+        let left = served.len() - request.start().unwrap_or(0);
+        reply.without_last(left.saturating_sub(1_200_000))
+    });
+    get(&server, &body).gave(&body);
+    assert_eq!(server.requests().len(), 7);
+}
+
+#[test]
 fn nothing_listening_is_said_plainly() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let source = FetchSource::Urls(vec![format!("http://{free}/file")]);

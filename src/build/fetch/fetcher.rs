@@ -204,12 +204,12 @@ impl Fetcher {
     fn read_page(&self, page: &Address, job: &Job<'_>, found: &mut dyn FnMut(IndexFile)) -> Result<Address, Failed> {
         let headers = [("accept", simple_index::ACCEPT), ("accept-encoding", "gzip, identity")];
         job.patiently(page, || {
-            job.report(Progress::Asking { url: page.to_string() }).map_err(|error| (Trouble::Fatal(error), 0))?;
-            let response = self.client.get(page, &headers, &self.options, &self.mirrors).map_err(|trouble| (trouble, 0))?;
+            job.report(Progress::Asking { url: page.to_string() }).map_err(|error| (Trouble::Fatal(error), false))?;
+            let response = self.client.get(page, &headers, &self.options, &self.mirrors).map_err(|trouble| (trouble, false))?;
             let content_type = response.header("content-type").unwrap_or("").to_owned();
             let zipped = response.header("content-encoding").is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
             let body: Box<dyn Read> = if zipped { Box::new(flate2::read::GzDecoder::new(response.body)) } else { response.body };
-            simple_index::read(body, &content_type, found).map_err(|trouble| (trouble, 0))?;
+            simple_index::read(body, &content_type, found).map_err(|trouble| (trouble, false))?;
             Ok(response.from)
         })
     }
