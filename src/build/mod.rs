@@ -1,1 +1,4 @@
 //! (being built)
+
+pub mod log;
+pub mod plan;
