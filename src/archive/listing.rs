@@ -1,0 +1,1 @@
+//! Directories read through handles.
