@@ -1,0 +1,1 @@
+//! Bringing a tree into canonical form.

@@ -1,0 +1,1 @@
+//! Copying a tree into canonical form.
