@@ -7,7 +7,9 @@ use super::{ArchiveError, Limits, ReferenceIndex};
 use crate::model::{Sha256, StoreDigest};
 
 /// Writes `tree` (a directory, file or link) to `out` as a NAR.
-pub fn dump(tree: &Path, out: &mut dyn Write) -> Result<(), ArchiveError> { todo!() }
+pub fn dump(tree: &Path, out: &mut dyn Write) -> Result<(), ArchiveError> {
+    todo!()
+}
 
 /// What to look for in a tree.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +40,9 @@ pub struct Scanned {
 }
 
 /// One pass over `tree`.
-pub fn scan(tree: &Path, request: &ScanRequest<'_>) -> Result<Scanned, ArchiveError> { todo!() }
+pub fn scan(tree: &Path, request: &ScanRequest<'_>) -> Result<Scanned, ArchiveError> {
+    todo!()
+}
 
 /// What [`restore`] read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,4 +54,6 @@ pub struct Restored {
 }
 
 /// Reads a NAR and lays it out at `dest`, which must not exist: files 0444 or 0555 with mtime 1, directories 0755.
-pub fn restore(nar: &mut dyn Read, dest: &Path, limits: &Limits) -> Result<Restored, ArchiveError> { todo!() }
+pub fn restore(nar: &mut dyn Read, dest: &Path, limits: &Limits) -> Result<Restored, ArchiveError> {
+    todo!()
+}
