@@ -225,6 +225,11 @@ impl<'a, K: Knowledge> Planner<'a, K> {
         (state.present.contains(&output) && !state.failed).then(|| state.outputs.as_ref()?.get(&output).cloned()).flatten()
     }
 
+    /// Where a derivation's output is known to come out, whether or not it is there.
+    pub fn known_output(&self, derivation: &DerivationHash, output: &OutputName) -> Option<&StorePath> {
+        self.states[self.graph.position(derivation)?].outputs.as_ref()?.get(output)
+    }
+
     /// Derivations that wait for a step, in topological order: they will be built unless an input comes out as it was before.
     pub fn waiting(&self) -> impl Iterator<Item = &Arc<Node>> {
         let unsettled = |state: &State| state.reached && !state.failed && !state.running && !Self::is_settled(state);

@@ -66,7 +66,8 @@ fn render(listing: &Listing) -> String {
     }
     if !listing.params.is_empty() {
         text.push_str(&format!("\n{}\n", paint(DIM, "parameters (--param NAME=VALUE)")));
-        let rows: Vec<_> = listing.params.iter().map(|param| vec![format!("{} = {}", param.name, param.value), param.declared.clone()]).collect();
+        let rows: Vec<_> =
+            listing.params.iter().map(|param| vec![format!("{} = {}", param.name, param.value), param.declared.clone()]).collect();
         text.push_str(&table(&rows));
     }
     text

@@ -16,7 +16,7 @@ use super::{Exit, session};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kiln show runtime\n  kiln show libpython --json | jq .derivation.builder.script.script -r")]
 pub struct Args {
-    /// The target
+    /// The target, or the name of a derivation that some target needs
     target: String,
     #[command(flatten)]
     params: ParamArgs,
@@ -38,20 +38,17 @@ struct Shown {
 /// # Errors
 /// If the recipes are wrong or the target is unknown.
 pub fn run(globals: &Globals, args: &Args) -> Exit {
-    let lowered = session::lower(globals, &args.params, std::slice::from_ref(&args.target))?.lowered;
-    let Some(Input::Output { derivation, output }) = lowered.targets.get(&args.target) else {
-        let object = lowered.targets.get(&args.target).map(|input| format!("{input:?}")).unwrap_or_default();
-        return Err(Failure::request(format!("`{}` is a source of the project, not a derivation: {object}", args.target)));
-    };
-    let node = session::node(&lowered.graph, derivation)?;
+    let found = session::find(globals, &args.params, &args.target)?;
+    let graph = &found.lowering.lowered.graph;
+    let node = session::node(graph, &found.derivation)?;
     let canonical = node.derivation.canonical().map_err(Failure::new)?;
     let shown = Shown {
         target: args.target.clone(),
-        hash: *derivation,
-        output: output.clone(),
+        hash: node.hash,
+        output: found.output.clone(),
         derivation: serde_json::from_str(&canonical).map_err(Failure::new)?,
         hints: node.hints.clone(),
-        tree: input_tree(&lowered.graph, node),
+        tree: input_tree(graph, node),
     };
     globals.ui().print(&shown, |shown| render(shown, node))?;
     Ok(super::exit::OK)
@@ -70,7 +67,9 @@ fn render(shown: &Shown, node: &Node) -> String {
         let references = match &policy.references {
             None => "any reference".to_owned(),
             Some(allowed) if allowed.is_empty() => "no reference".to_owned(),
-            Some(allowed) => format!("refers only to {}", allowed.iter().map(|one| String::from(one.clone())).collect::<Vec<_>>().join(", ")),
+            Some(allowed) => {
+                format!("refers only to {}", allowed.iter().map(|one| String::from(one.clone())).collect::<Vec<_>>().join(", "))
+            }
         };
         rows.push(vec![format!("output {name}"), format!("{references}, {}", if policy.links { "links allowed" } else { "no link" })]);
     }
