@@ -22,4 +22,4 @@ pub use error::ArchiveError;
 pub use nar::{Restored, ScanRequest, Scanned, dump, restore, scan};
 pub use references::ReferenceIndex;
 pub use rewrite::{find_digest, rewrite};
-pub use unpack::{Entry, EntryKind, EntrySink, Limits, RelPath, TreeWriter, UnpackOptions, read_entries, unpack};
+pub use unpack::{Entry, EntryKind, EntrySink, Existing, Limits, OpenArchive, RelPath, TreeWriter, UnpackOptions, read_entries, unpack};
