@@ -78,7 +78,7 @@ pub struct RecipeFailure {
 pub struct Frame {
     /// Where.
     pub span: SourceSpan,
-    /// The function that the place is in; `None` at the top level of a file.
+    /// The function that the place is in; `None` at the top level of a file, or if it is not known.
     pub function: Option<String>,
     /// The line of source at `span`, without its newline.
     pub line: String,
@@ -98,22 +98,40 @@ impl fmt::Display for RecipeFailure {
     }
 }
 
+/// Calls that a traceback shows: these many innermost and outermost ones.
+const INNERMOST: usize = 12;
+const OUTERMOST: usize = 4;
+
 impl RecipeFailure {
-    /// The place of the error and the calls that led there, for people: innermost first, one place per line, with the source line of the first.
+    /// The place of the error with its source line, and the calls that led there, for people: innermost first, one per line.
     pub fn traceback(&self) -> String {
-        let mut text = String::new();
-        for (index, frame) in self.frames.iter().rev().enumerate() {
-            let place = frame.function.as_ref().map_or_else(|| "top level".to_owned(), |name| format!("{name}()"));
-            let arrow = if index == 0 { "-->" } else { "  called from" };
-            text.push_str(&format!("  {arrow} {} in {place}\n", frame.span));
-            if index == 0 {
-                let number = frame.span.line.to_string();
-                let indent: String =
-                    frame.line.chars().take(frame.span.column as usize - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
-                text.push_str(&format!("  {number} | {}\n", frame.line));
-                text.push_str(&format!("  {:w$} | {indent}{}\n", "", "^".repeat(frame.width), w = number.len()));
+        let Some((last, callers)) = self.frames.split_last() else { return String::new() };
+        let mut text = last.excerpt();
+        let left_out = callers.len().saturating_sub(INNERMOST + OUTERMOST);
+        for (index, frame) in callers.iter().rev().enumerate() {
+            match index.checked_sub(INNERMOST) {
+                Some(0) if left_out > 0 => text.push_str(&format!("    {left_out} more calls\n")),
+                Some(beyond) if beyond < left_out => {}
+                _ => text.push_str(&format!("    called from {}\n", frame.place())),
             }
         }
         text
+    }
+}
+
+impl Frame {
+    fn place(&self) -> String {
+        let function = self.function.as_ref().map(|name| format!(" in {name}()"));
+        format!("{}{}", self.span, function.unwrap_or_default())
+    }
+
+    /// The place, its line and a mark below it.
+    fn excerpt(&self) -> String {
+        let number = self.span.line.to_string();
+        let margin = " ".repeat(number.len());
+        let before = self.line.chars().take(self.span.column as usize - 1);
+        let indent: String = before.map(|c| if c == '\t' { c } else { ' ' }).collect();
+        let mark = "^".repeat(self.width);
+        format!("  --> {}\n  {number} | {}\n  {margin} | {indent}{mark}\n", self.place(), self.line)
     }
 }

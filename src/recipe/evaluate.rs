@@ -33,6 +33,9 @@ const ENTRY: &str = "derivations/default.star";
 /// Steps (calls and turns of loops) of one evaluation.
 const MOST_TICKS: u64 = 20_000_000;
 
+/// Steps between two looks of the interpreter at its limits.
+const CHECK_PERIOD: u64 = 1_000;
+
 /// Bytes of the values of one file.
 const MOST_HEAP: usize = 512 << 20;
 
@@ -141,41 +144,64 @@ fn run(session: &Session, ast: AstModule, loaded: &HashMap<String, FrozenModule>
             eval.extra = Some(session);
             eval.set_loader(&loader);
             eval.set_print_handler(&printer);
-            let left = MOST_TICKS.saturating_sub(session.ticks.get()).max(1);
-            let limits = [eval.set_max_tick_count(left), eval.set_max_heap_size(MOST_HEAP), eval.set_max_callstack_size(DEEPEST_CALL)];
-            limits.into_iter().collect::<Result<(), _>>().map_err(|error| failure(&starlark::Error::new_other(error)))?;
+            eval.set_max_callstack_size(DEEPEST_CALL).map_err(|error| failure(&starlark::Error::new_other(error)))?;
+            eval.set_check_cancelled(Box::new(|| stop_at_limit(session, heap_size(&module))));
             eval.before_stmt_for_dap(BeforeStmtFunc::from_dyn(Box::new(HeapGuard)));
-            let result = eval.eval_module(ast, globals());
-            session.ticks.set(session.ticks.get() + eval.get_total_tick_count());
-            result.map_err(|error| explain(failure(&error), &eval, left))?;
+            eval.eval_module(ast, globals()).map_err(|error| match session.exceeded.get() {
+                Some(limit) => Box::new(RecipeFailure { frames: failure(&error).frames, ..*refused(&limit.refusal()) }),
+                None => failure(&error),
+            })?;
         }
         module.freeze().map_err(|error| refused(&Refusal::Freeze { reason: error.err_msg }))
     })
 }
 
-/// Puts the interpreter's own limits into kiln's words.
-fn explain(failure: Box<RecipeFailure>, eval: &Evaluator<'_, '_, '_>, ticks_left: u64) -> Box<RecipeFailure> {
-    let limit = if heap_is_full(eval) {
-        Refusal::Memory { most_mib: MOST_HEAP >> 20 }
-    } else if eval.get_total_tick_count() > ticks_left {
-        Refusal::Steps { most: MOST_TICKS }
-    } else {
-        return failure;
-    };
-    Box::new(RecipeFailure { frames: failure.frames, ..*refused(&limit) })
+/// A limit that an evaluation can go beyond while it runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Limit {
+    Ticks,
+    Heap,
 }
 
-fn heap_is_full(eval: &Evaluator<'_, '_, '_>) -> bool {
-    eval.heap().peak_allocated_bytes() + eval.frozen_heap().allocated_bytes() > MOST_HEAP
+impl Limit {
+    fn refusal(self) -> Refusal {
+        match self {
+            Self::Ticks => Refusal::Steps { most: MOST_TICKS },
+            Self::Heap => Refusal::Memory { most_mib: MOST_HEAP >> 20 },
+        }
+    }
 }
 
-/// Checks the size of the heap before each statement: the interpreter itself looks only once in a thousand steps, and doubling a text
-/// forty times fills any memory.
+fn heap_size(module: &Module<'_>) -> usize {
+    module.heap().peak_allocated_bytes() + module.frozen_heap().allocated_bytes()
+}
+
+/// Asked by the interpreter each [`CHECK_PERIOD`] steps and once more at the end of a file. It says "stop" only once: it is asked again
+/// while the error makes its way out, and a second one would take the place of the first, which knows where it happened.
+fn stop_at_limit(session: &Session, heap: usize) -> bool {
+    let ticks = session.ticks.get() + CHECK_PERIOD;
+    session.ticks.set(ticks);
+    if session.exceeded.get().is_some() {
+        return false;
+    }
+    session.exceeded.set(match () {
+        () if ticks > MOST_TICKS => Some(Limit::Ticks),
+        () if heap > MOST_HEAP => Some(Limit::Heap),
+        () => None,
+    });
+    session.exceeded.get().is_some()
+}
+
+/// Checks the size of the heap before each statement: doubling a text forty times takes few steps and fills any memory.
 struct HeapGuard;
 
 impl<'e> BeforeStmtFuncDyn<'e> for HeapGuard {
     fn call<'v>(&mut self, _span: FileSpanRef<'_>, _continued: bool, eval: &mut Evaluator<'v, '_, 'e>) -> starlark::Result<()> {
-        if heap_is_full(eval) { Err(Refusal::Memory { most_mib: MOST_HEAP >> 20 }.into()) } else { Ok(()) }
+        if heap_size(eval.module()) <= MOST_HEAP {
+            return Ok(());
+        }
+        Session::of(eval)?.exceeded.set(Some(Limit::Heap));
+        Err(Limit::Heap.refusal().into())
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn failure(error: &Error) -> Box<RecipeFailure> {
         _ => None,
     };
     let message = match error.kind() {
-        ErrorKind::Fail(inner) => inner.to_string(),
+        ErrorKind::Fail(inner) => inner.to_string().trim().to_owned(),
         kind => plain(&kind.to_string()),
     };
     let hint = refusal.and_then(Refusal::hint).or_else(|| hint(error.kind(), &message));

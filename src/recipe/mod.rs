@@ -31,3 +31,6 @@ pub use lower::{Lowered, lower, system};
 pub use recipes::{ArtifactRef, Evaluated, Param, Recipe, RecipeId, RecipeKind, SourceRequest, Target};
 pub use source_filter::{SourceFilter, SourceFilterError};
 pub use suggest::nearest;
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use crate::model::{OutputName, OutputPolicy, Sha256, SourceSpan, StoreName};
 
 use super::artifact::Artifact;
 use super::debian::DebianLock;
+use super::evaluate::Limit;
 use super::paths::{Area, Project, resolve};
 use super::recipes::{Param, Recipe, RecipeId, RecipeKind};
 use super::refusal::Refusal;
@@ -39,8 +40,10 @@ pub(super) struct Session {
     pub(super) recipes: RefCell<Vec<Recipe>>,
     pub(super) params: RefCell<BTreeMap<String, Param>>,
     pub(super) printed: RefCell<Vec<String>>,
-    /// Steps done by the files that are evaluated already.
+    /// Steps done so far, about.
     pub(super) ticks: Cell<u64>,
+    /// The limit that the evaluation went beyond.
+    pub(super) exceeded: Cell<Option<Limit>>,
 }
 
 impl Session {
@@ -58,6 +61,7 @@ impl Session {
             params: RefCell::default(),
             printed: RefCell::default(),
             ticks: Cell::default(),
+            exceeded: Cell::default(),
         })
     }
 

@@ -13,7 +13,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .filter_map(|candidate| {
             let there = candidate.to_lowercase();
             let distance = strsim::damerau_levenshtein(&wanted, &there);
-            let close = distance <= 1 + wanted.chars().count().max(there.chars().count()) / 4;
+            let close = distance <= 1 + wanted.chars().count().max(there.chars().count()) / 5;
             // A part of a name is often what people type: `six` for `site-packages.six`.
             let part = wanted.len() >= 3 && there.contains(&wanted);
             (close || part).then_some((if close { distance } else { distance + 100 }, candidate))
