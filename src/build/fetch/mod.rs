@@ -26,13 +26,21 @@ mod pip_default;
 mod simple_index;
 mod transfer;
 
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod real;
+#[cfg(test)]
+mod server;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{FetchError, MirrorFailure, Registry};
 pub use fetcher::Fetcher;
 pub use machine::Machine;
-pub use mirrors::{AptSource, Mirrors};
+pub use apt_sources::AptSource;
+pub use mirrors::Mirrors;
 
 use crate::model::{FetchSource, Sha256};
 
