@@ -1,8 +1,11 @@
 //! The command line's entry: parse, run, exit code.
 
-fn main() {
-    // Before anything else: this process is about to become the first of a sandbox.
-    if std::env::args_os().nth(1).is_some_and(|word| word == kiln::sandbox::SUBCOMMAND) {
-        kiln::sandbox::enter()
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Before anything else, while the process is single-threaded: a sandbox's first process is this program again.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == kiln::sandbox::SUBCOMMAND) {
+        kiln::sandbox::enter();
     }
+    ExitCode::from(kiln::cli::main())
 }
