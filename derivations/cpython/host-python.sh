@@ -47,9 +47,10 @@ llvm-strip-14 "$out/bin/python$version" "$library"/lib-dynload/*.so
 sed 's,/build/python,/python,g' "$(echo build/lib.*/_sysconfigdata_*.py)" \
     >"$library/_sysconfigdata__linux_x86_64-linux-gnu.py"
 
-# The standard library without its test suites, and compiled.
+# The standard library without its test suites, and compiled. None of it is a program to be run by its `#!` line.
 (cd "$library" && rm -rf $left_out)
 find "$library" \( -name test -o -name tests -o -name idle_test -o -name __pycache__ \) -prune -exec rm -rf {} +
+find "$library" -type f ! -name '*.so' -exec chmod a-x {} +
 ./python -I -S "$bytecode" "$library" "/lib/python$version"
 
 # The interpreter in its ELF header is the root's: whoever runs this python needs that root.

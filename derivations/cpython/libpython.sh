@@ -75,12 +75,14 @@ cp -R "/build/install/include/python$version" "$out/include/"
 cp pyconfig.h "$out/include/python$version/"
 "/build/bin/python$version" -I "$report" report . failed.json >"$out/modules.json"
 
+# The standard library without its test suites, and compiled. None of it is a program to be run by its `#!` line.
 library=$stdlib/lib/python$version
 config=$library/config-$version-wasm32-wasi
 mkdir -p "$config"
 cp -R Lib/. "$library"
 (cd "$library" && rm -rf $left_out)
 find "$library" \( -name test -o -name tests -o -name idle_test -o -name __pycache__ \) -prune -exec rm -rf {} +
+find "$library" -type f ! -name '*.so' -exec chmod a-x {} +
 neutral="s,$sysroot,/sysroot,g; s,/build/python,/python,g; s,/build/bin/,,g"
 sed "$neutral" Makefile >"$config/Makefile"
 sed "$neutral" "$(cat pybuilddir.txt)/_sysconfigdata__wasi_wasm32-wasi.py" >"$library/_sysconfigdata__wasi_wasm32-wasi.py"

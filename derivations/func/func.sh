@@ -16,9 +16,10 @@ mkdir -p "$folder"
 # A deep recursion that overflows the stack must trap, and not run into the data: so the stack comes first.
 $CC $KILN_POSIX_CPPFLAGS -I"$libpython/include/python$version" -std=c17 -Wall -Wextra -Werror -c "$runner" -o runner.o
 $CC -O0 runner.o -L"$libpython/lib" "-lpython$version" -lmpdec -lexpat $KILN_POSIX_LIBS -lm \
-    -Wl,-z,stack-size=8388608 -Wl,--stack-first -Wl,--initial-memory=41943040 \
+    -Wl,-z,stack-size=8388608 -Wl,--stack-first \
     -o function.wasm
 $STRIP --strip-all function.wasm
+chmod a-x function.wasm
 cp function.wasm "$folder/function.wasm"
 
 # It must run on any WASI runtime: nothing may be imported that WASI does not define.

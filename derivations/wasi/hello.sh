@@ -6,3 +6,4 @@
 mkdir "$out"
 $CC -Wall -Werror "$source" -o "$out/hello.wasm"
 $STRIP "$out/hello.wasm"
+chmod a-x "$out/hello.wasm"

@@ -9,11 +9,12 @@
 
 clang=/usr/lib/llvm-14/lib/clang/14.0.6
 
+# Debian's libc++ is reached through links that lead out of these trees: what they lead to is copied.
 mkdir -p "$out/include" "$out/lib/clang/lib"
-cp -R /usr/include/wasm32-wasi "$out/include/"
+cp -RL /usr/include/wasm32-wasi "$out/include/"
 cp -R "$posix/include" "$out/include/kiln-posix"
 cp -R "$posix/include-pthread" "$out/include/kiln-pthread"
-cp -R /usr/lib/wasm32-wasi "$out/lib/"
+cp -RL /usr/lib/wasm32-wasi "$out/lib/"
 cp -RL "$clang/include" "$out/lib/clang/"
 cp -R "$clang/lib/wasi" "$out/lib/clang/lib/"
 chmod -R u+w "$out"
@@ -32,10 +33,20 @@ rm posix/threads.o
 $AR rcD "$out/lib/wasm32-wasi/libkiln-posix.a" posix/*.o
 
 # Proof: a compile that looks at every directory it searches names none outside the sysroot.
-searched=$($CC -E -v -x c /dev/null 2>&1 | sed -n '/^#include </,/^End/s/^ //p')
-for directory in $searched; do
-    case $directory in
-    "$out"/*) ;;
-    *) echo "the compiler searches $directory" >&2; exit 1 ;;
-    esac
+for language in c c++; do
+    searched=$($CXX -E -v -x $language /dev/null 2>&1 | sed -n '/^#include </,/^End/s/^ //p')
+    for directory in $searched; do
+        case $directory in
+        "$out"/*) ;;
+        *) echo "the compiler searches $directory" >&2; exit 1 ;;
+        esac
+    done
 done
+
+# And C++ compiles and links, libc++ included.
+cat >proof.cc <<EOF
+#include <map>
+#include <string>
+int main() { return std::map<std::string, int>{{"zero", 0}}.at("zero"); }
+EOF
+$CXX -fno-exceptions proof.cc -o proof.wasm
