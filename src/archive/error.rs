@@ -1,5 +1,6 @@
 //! Everything that can be wrong with an archive or a tree.
 
+use std::io;
 use std::path::PathBuf;
 
 use crate::fsio::PathError;
@@ -73,7 +74,16 @@ pub enum ArchiveError {
         /// Of what.
         unit: &'static str,
     },
-    /// Reading or writing failed.
+    /// The archive's own stream cannot be read.
+    #[error("cannot read the archive: {0}")]
+    Read(#[source] io::Error),
+    /// The stream that an archive goes to cannot be written.
+    #[error("cannot write the archive: {0}")]
+    Write(#[source] io::Error),
+    /// An entry below a link or a file.
+    #[error("`{}` lies below something that is not a directory; links are never followed while unpacking", .0.display())]
+    NotADirectory(PathBuf),
+    /// Reading or writing a file failed.
     #[error(transparent)]
     Io(#[from] PathError),
 }

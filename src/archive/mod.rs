@@ -13,6 +13,7 @@
 mod error;
 mod listing;
 mod nar;
+mod place;
 mod references;
 mod rewrite;
 mod unpack;

@@ -49,7 +49,7 @@ pub enum StepError {
     #[error("the builder ended with exit code {0}")]
     ExitCode(i32),
     /// A signal ended the builder.
-    #[error("the builder was ended by signal {0}{}", if *.0 == 9 { " (SIGKILL: out of memory?)" } else { "" })]
+    #[error("the builder was ended by signal {0}{more}", more = if *.0 == 9 { " (SIGKILL: out of memory?)" } else { "" })]
     Signal(i32),
     /// It took longer than it may.
     #[error("the builder took longer than {0} s")]

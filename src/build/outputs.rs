@@ -26,7 +26,7 @@ pub const ROOT_MARK: &str = ".kiln-root";
 /// # Errors
 /// If an output's name is too long.
 pub fn scratch_paths(resolved: &ResolvedDerivation) -> Result<BTreeMap<OutputName, StorePath>, StepError> {
-    let path = |output: &OutputName| Ok(StorePath::scratch(&output_store_name(&resolved.name, output)?));
+    let path = |output: &OutputName| Ok::<_, StepError>(StorePath::scratch(&output_store_name(&resolved.name, output)?));
     resolved.outputs.keys().map(|output| Ok((output.clone(), path(output)?))).collect()
 }
 
@@ -56,7 +56,13 @@ pub fn collect(dir: &Path, scratch: &BTreeMap<OutputName, StorePath>, mounted: &
 ///
 /// # Errors
 /// If one refers to what it may not, or holds a link and may not.
-pub fn check_policies(store: &Store, resolved: &ResolvedDerivation, root: Option<&StorePath>, staged: &BTreeMap<OutputName, Staged>, closure_of: &dyn Fn(&StorePath) -> Result<Vec<StorePath>, StoreError>) -> Result<(), StepError> {
+pub fn check_policies(
+    store: &Store,
+    resolved: &ResolvedDerivation,
+    root: Option<&StorePath>,
+    staged: &BTreeMap<OutputName, Staged>,
+    closure_of: &dyn Fn(&StorePath) -> Result<Vec<StorePath>, StoreError>,
+) -> Result<(), StepError> {
     for (output, policy) in &resolved.outputs {
         let Some(object) = staged.get(output) else { continue };
         if let (false, Some(link)) = (policy.links, &object.first_link) {
@@ -65,14 +71,21 @@ pub fn check_policies(store: &Store, resolved: &ResolvedDerivation, root: Option
         let Some(allowed) = &policy.references else { continue };
         let allowed = allowed_paths(resolved, root, staged, allowed, closure_of)?;
         if let Some(reference) = object.info.references.iter().find(|reference| !allowed.contains(*reference)) {
-            let file = find_digest(&store.physical(&object.info.path), reference.digest()).ok().flatten();
+            let file =
+                find_digest(&store.physical(&object.info.path), reference.digest(), 1).ok().and_then(|files| files.into_iter().next());
             return Err(StepError::ForbiddenReference { output: output.to_string(), reference: reference.clone(), file });
         }
     }
     Ok(())
 }
 
-fn allowed_paths(resolved: &ResolvedDerivation, root: Option<&StorePath>, staged: &BTreeMap<OutputName, Staged>, allowed: &BTreeSet<AllowedReference>, closure_of: &dyn Fn(&StorePath) -> Result<Vec<StorePath>, StoreError>) -> Result<BTreeSet<StorePath>, StepError> {
+fn allowed_paths(
+    resolved: &ResolvedDerivation,
+    root: Option<&StorePath>,
+    staged: &BTreeMap<OutputName, Staged>,
+    allowed: &BTreeSet<AllowedReference>,
+    closure_of: &dyn Fn(&StorePath) -> Result<Vec<StorePath>, StoreError>,
+) -> Result<BTreeSet<StorePath>, StepError> {
     let mut paths = BTreeSet::new();
     for one in allowed {
         let object = match one {

@@ -115,6 +115,8 @@ struct State {
     reached: bool,
     /// Items to look at again when this one changes.
     waiters: Vec<Item>,
+    /// Whether it is counted as pending.
+    pending: bool,
     /// Whether a trace has been looked for.
     looked_up: bool,
     /// Its inputs as items, filled in at the first visit.
@@ -143,6 +145,7 @@ pub struct Planner<'a, K> {
     users: HashMap<Item, Item>,
     queue: VecDeque<Item>,
     ready: VecDeque<Step>,
+    pending: usize,
 }
 
 impl<'a, K: Knowledge> Planner<'a, K> {
@@ -160,6 +163,7 @@ impl<'a, K: Knowledge> Planner<'a, K> {
             users: HashMap::new(),
             queue: VecDeque::new(),
             ready: VecDeque::new(),
+            pending: 0,
         };
         for hash in forced {
             if let Some(item) = graph.position(hash) {
@@ -190,6 +194,7 @@ impl<'a, K: Knowledge> Planner<'a, K> {
         state.forced = false;
         state.present = outputs.keys().cloned().collect();
         state.outputs = Some(outputs);
+        self.set_pending(item, false);
         self.wake(item);
         self.settle()
     }
@@ -203,6 +208,11 @@ impl<'a, K: Knowledge> Planner<'a, K> {
         self.states[item].running = false;
         self.fail(item);
         self.settle()
+    }
+
+    /// How many derivations wait for an input, or have been handed out and not come back.
+    pub fn pending(&self) -> usize {
+        self.pending
     }
 
     /// Where a goal came out, if it is there.
@@ -285,7 +295,13 @@ impl<'a, K: Knowledge> Planner<'a, K> {
         self.queue.extend(std::mem::take(&mut self.states[item].waiters));
     }
 
+    fn set_pending(&mut self, item: Item, pending: bool) {
+        let was = std::mem::replace(&mut self.states[item].pending, pending);
+        self.pending = self.pending + usize::from(pending) - usize::from(was);
+    }
+
     fn fail(&mut self, item: Item) {
+        self.set_pending(item, false);
         self.states[item].failed = true;
         self.wake(item);
     }
@@ -352,6 +368,7 @@ impl<'a, K: Knowledge> Planner<'a, K> {
             self.states[item].outputs = self.knowledge.trace(&hash).map_err(PlanError::Knowledge)?;
         }
         self.states[item].looked_up = true;
+        self.set_pending(item, false);
         if self.states[item].outputs.is_some() {
             self.wake(item);
         }
@@ -396,6 +413,7 @@ impl<'a, K: Knowledge> Planner<'a, K> {
             let (resolved, resolved_hash) = self.resolve(node)?;
             let known = self.states[item].outputs.clone();
             self.states[item].running = true;
+            self.set_pending(item, true);
             let step = Realise { node: node.clone(), resolved, resolved_hash, reason, known };
             self.ready.push_back(Step::Realise(Box::new(step)));
         }
@@ -423,6 +441,7 @@ impl<'a, K: Knowledge> Planner<'a, K> {
             let there = if need == Need::Path { state.outputs.is_some() } else { state.present.contains(output) };
             if !there {
                 state.waiters.push(item);
+                self.set_pending(item, true);
                 return false;
             }
             match need {

@@ -33,6 +33,7 @@ mod error;
 mod gc;
 mod history;
 mod logs;
+mod place;
 mod query;
 mod register;
 mod remove;
@@ -55,8 +56,9 @@ pub use verify::{Problem, VerifyOptions, VerifyReport};
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::Connection;
 
@@ -171,7 +173,27 @@ fn create(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Seconds since 1970.
 fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+    now_ms() / 1000
+}
+
+/// `<pid>-<n>`: a name that no other thread of this process uses. Another process may have left it, so who makes it must cope with that.
+fn unique_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Ends the process here if a test asks for it, as a crash would.
+fn failpoint(_name: &str) {
+    #[cfg(test)]
+    if std::env::var("KILN_TEST_FAILPOINT").is_ok_and(|wanted| wanted == _name) {
+        std::process::abort();
+    }
 }

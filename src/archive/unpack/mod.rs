@@ -25,14 +25,20 @@ pub struct UnpackOptions {
 }
 
 impl Default for Limits {
-    fn default() -> Self { Self { bytes: 64 << 30, entries: 4_000_000, ratio: 1_000 } }
+    fn default() -> Self {
+        Self { bytes: 64 << 30, entries: 4_000_000, ratio: 1_000 }
+    }
 }
 
 /// Unpacks `archive` (format by content) to `dest`, which must not exist.
-pub fn unpack(archive: &Path, dest: &Path, options: &UnpackOptions) -> Result<(), ArchiveError> { todo!() }
+pub fn unpack(archive: &Path, dest: &Path, options: &UnpackOptions) -> Result<(), ArchiveError> {
+    todo!()
+}
 
 /// Hands each entry to `sink`, in the archive's order.
-pub fn read_entries(archive: &Path, limits: &Limits, sink: &mut dyn EntrySink) -> Result<(), ArchiveError> { todo!() }
+pub fn read_entries(archive: &Path, limits: &Limits, sink: &mut dyn EntrySink) -> Result<(), ArchiveError> {
+    todo!()
+}
 
 /// A relative path: components without `.`, `..`, `/` or NUL.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,17 +54,17 @@ pub enum EntryKind {
         /// x
         executable: bool,
         /// size
-        size: u64
+        size: u64,
     },
     /// link
     Link {
         /// target
-        target: Vec<u8>
+        target: Vec<u8>,
     },
     /// hard link
     HardLink {
         /// target
-        target: RelPath
+        target: RelPath,
     },
 }
 

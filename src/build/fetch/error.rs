@@ -130,15 +130,18 @@ impl FetchError {
             Self::NoMirror { registry: Registry::Debian, .. } => {
                 Some("set `debian = [\"…\"]` under [mirrors] in kiln.toml, or put a source into /etc/apt/sources.list".to_owned())
             }
-            Self::NoMirror { .. } => {
-                Some("set `pypi = [\"…/simple\"]` under [mirrors] in kiln.toml, set PIP_INDEX_URL, or install pip (its default is then used)".to_owned())
-            }
+            Self::NoMirror { .. } => Some(
+                "set `pypi = [\"…/simple\"]` under [mirrors] in kiln.toml, set PIP_INDEX_URL, or install pip (its default is then used)"
+                    .to_owned(),
+            ),
             Self::Gone { registry, .. } | Self::Mismatch { registry, .. } => Some(match registry {
                 Registry::Pypi => format!("if upstream replaced or withdrew the file, check why, then run `kiln lock pypi`; {by_hand}"),
                 Registry::Debian => format!("if the archive moved on, run `kiln lock debian`; {by_hand}"),
                 Registry::Urls => format!("correct the address or the hash in the recipe, {by_hand}"),
             }),
-            Self::Unreachable { .. } => Some(format!("check the network, the proxy variables, or name another mirror in kiln.toml; {by_hand}")),
+            Self::Unreachable { .. } => {
+                Some(format!("check the network, the proxy variables, or name another mirror in kiln.toml; {by_hand}"))
+            }
             Self::Tls(_) => Some("install `ca-certificates`, or set SSL_CERT_FILE to a file of certificate authorities".to_owned()),
             Self::BadAddress { .. } | Self::BadName { .. } | Self::Stopped { .. } | Self::Io(_) => None,
         }

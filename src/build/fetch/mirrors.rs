@@ -4,7 +4,6 @@
 
 use std::sync::OnceLock;
 
-
 use super::Machine;
 use crate::build::config::Config;
 
