@@ -40,6 +40,7 @@ cp "$installed/bin/python$version" "$out/bin/"
 ln -s "python$version" "$out/bin/python3"
 cp -R "$installed/include/python$version" "$out/include/"
 cp -R Lib/. "$library"
+cp LICENSE "$library/LICENSE.txt"
 cp -R "$installed/lib/python$version/lib-dynload" "$library/"
 llvm-strip-14 "$out/bin/python$version" "$library"/lib-dynload/*.so
 

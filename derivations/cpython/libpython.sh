@@ -80,6 +80,7 @@ library=$stdlib/lib/python$version
 config=$library/config-$version-wasm32-wasi
 mkdir -p "$config"
 cp -R Lib/. "$library"
+cp LICENSE "$library/LICENSE.txt"
 (cd "$library" && rm -rf $left_out)
 find "$library" \( -name test -o -name tests -o -name idle_test -o -name __pycache__ \) -prune -exec rm -rf {} +
 find "$library" -type f ! -name '*.so' -exec chmod a-x {} +
