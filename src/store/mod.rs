@@ -1,1 +1,201 @@
-//! (being built)
+//! The physical store: where objects lie, which of them are valid, what refers to what, how they came to be, and what keeps them.
+//!
+//! ```text
+//! <store>/
+//!   format                            the layout's version, one line
+//!   db.sqlite (-wal, -shm)            objects, references, traces, records, derivations, out-links, pins
+//!   objects/<digest>-<name>           the objects; valid are those that the database names, all others are leftovers or not yet registered
+//!   logs/<2 hex>/<hash>-<n>.zst       compressed logs, by hash of the resolved derivation, counted from 1
+//!   builds/<pid>-<n>/                 scratch of running builds and adds; its maker holds a lock on the directory
+//!   failed/<label>/                   scratch of failed builds that was kept to be looked at
+//!   roots/run/<pid>-<n>               temporary roots: base names, one a line; the maker holds a lock on the file
+//!   locks/gc                          shared by who takes a temporary root, exclusive while the collector decides
+//!   trash/<pid>-<n>/                  what the collector took out and is still deleting
+//! ```
+//!
+//! In: finished trees, files and NARs; traces and records. Out: valid objects under [`Store::physical`], and answers about them.
+//!
+//! **The way in.** A tree is made in a [`ScratchDir`], *staged* (brought into canonical form, hashed, renamed to its final name in `objects/`, still
+//! not valid) and *registered*: one `syncfs` for the files, then one transaction for any number of objects with their traces and
+//! records. What the database calls valid is therefore on the disk, whole, whenever a process is killed or the power goes.
+//!
+//! **The way out.** The collector deletes rows first, in a durable transaction, then renames the files to `trash/`, then deletes them. It keeps
+//! the closure of out-links, pins and temporary roots. Staging takes a temporary root *before* a name in `objects/` comes into being.
+//!
+//! Any number of threads and processes may use one store. Not here: what to build and whether a policy allows it (`build`), NAR and archive
+//! formats (`archive`), signatures and caches (`cache`).
+
+mod add;
+mod canonical;
+mod copy;
+mod database;
+mod error;
+mod gc;
+mod history;
+mod logs;
+mod place;
+mod query;
+mod register;
+mod remove;
+mod roots;
+mod scratch;
+mod stage;
+mod temp_roots;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use add::References;
+pub use error::StoreError;
+pub use gc::{GcOptions, GcReport};
+pub use history::{NewDerivation, StoredDerivation, StoredTrace};
+pub use register::Registration;
+pub use roots::{OutLink, Pin};
+pub use scratch::ScratchDir;
+pub use stage::{OutputTree, Staged};
+pub use temp_roots::TempRoots;
+pub use verify::{Problem, VerifyOptions, VerifyReport};
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::Connection;
+
+use crate::fsio::{IoResultExt, PathError};
+use crate::model::StorePath;
+
+/// Version of the layout and of the database's tables, as the file `format` states it.
+const FORMAT: u32 = 1;
+
+/// An open store. Cheap to open; may be shared between threads.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    database: Mutex<Connection>,
+    /// Open from the start: `syncfs` reports the write-back errors that happened since the descriptor was made.
+    objects: File,
+    /// Set when a sync failed: what was written before cannot be trusted to reach the disk any more.
+    sync_failed: AtomicBool,
+    /// The roots that staging and [`Store::hold`] take, let go when the store is closed.
+    held: OnceLock<TempRoots>,
+    /// The owner that all objects get: that of the store's directory.
+    owner: (u32, u32),
+}
+
+impl Store {
+    /// Opens the store at `dir` and makes one if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be made, or is of a newer format.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        fs::create_dir_all(dir).at("create the store directory", dir)?;
+        let dir = fs::canonicalize(dir).at("resolve", dir)?;
+        match read_format(&dir)? {
+            Some(_) => Self::open_at(dir),
+            None => {
+                create(&dir)?;
+                Self::open_at(dir)
+            }
+        }
+    }
+
+    /// Opens the store at `dir`, which must exist.
+    ///
+    /// # Errors
+    /// If there is none, or it is of a newer format.
+    pub fn open_existing(dir: &Path) -> Result<Self, StoreError> {
+        match fs::canonicalize(dir) {
+            Ok(real) if read_format(&real)?.is_some() => Self::open_at(real),
+            _ => Err(StoreError::NotAStore { dir: dir.to_owned() }),
+        }
+    }
+
+    fn open_at(dir: PathBuf) -> Result<Self, StoreError> {
+        use std::os::unix::fs::MetadataExt as _;
+        let objects_path = dir.join("objects");
+        let objects = File::open(&objects_path).at("open", &objects_path)?;
+        let metadata = objects.metadata().at("look at", &objects_path)?;
+        let database = Mutex::new(database::open(&dir)?);
+        Ok(Self {
+            owner: (metadata.uid(), metadata.gid()),
+            dir,
+            database,
+            objects,
+            sync_failed: AtomicBool::new(false),
+            held: OnceLock::new(),
+        })
+    }
+
+    /// The store's directory, absolute and without links.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where `path` lies, whether or not it is valid.
+    pub fn physical(&self, path: &StorePath) -> PathBuf {
+        self.objects_dir().join(path.base_name())
+    }
+
+    /// The directory of all objects.
+    pub fn objects_dir(&self) -> PathBuf {
+        self.dir.join("objects")
+    }
+
+    fn database(&self) -> MutexGuard<'_, Connection> {
+        // A panic elsewhere leaves the connection usable: its transaction was rolled back when it was dropped.
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The version in the file `format`; `None` if there is no such file.
+fn read_format(dir: &Path) -> Result<Option<u32>, StoreError> {
+    let path = dir.join("format");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(PathError::new("read", path, error).into()),
+    };
+    match text.trim().parse() {
+        Ok(found) if found == FORMAT => Ok(Some(found)),
+        _ => Err(StoreError::OtherFormat { dir: dir.to_owned(), found: text.trim().to_owned(), supported: FORMAT }),
+    }
+}
+
+/// Makes the directories and the database of a new store. Several processes may do so at once; `format` is written last.
+fn create(dir: &Path) -> Result<(), StoreError> {
+    for name in ["objects", "logs", "builds", "failed", "roots/run", "locks", "trash"] {
+        let path = dir.join(name);
+        fs::create_dir_all(&path).at("create", &path)?;
+    }
+    database::create(dir)?;
+    crate::fsio::write_atomically(&dir.join("format"), format!("{FORMAT}\n").as_bytes())?;
+    Ok(())
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    now_ms() / 1000
+}
+
+/// `<pid>-<n>`: a name that no other thread of this process uses. Another process may have left it, so who makes it must cope with that.
+fn unique_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Ends the process here if a test asks for it, as a crash would.
+fn failpoint(_name: &str) {
+    #[cfg(test)]
+    if std::env::var("KILN_TEST_FAILPOINT").is_ok_and(|wanted| wanted == _name) {
+        std::process::abort();
+    }
+}

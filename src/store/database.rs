@@ -1,0 +1,105 @@
+//! The database: its tables, and how a connection is set up.
+//!
+//! SQLite with a write-ahead log, so that readers do not wait for a writer. `synchronous=FULL`: a committed transaction is on the disk. The log is
+//! not folded back when a connection closes: a command that only reads must not sync anything.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use super::StoreError;
+use super::error::DatabaseResultExt as _;
+
+/// How long a transaction waits for another process's. The collector's is the longest; it takes seconds.
+const BUSY: Duration = Duration::from_secs(300);
+
+/// All tables. `objects.digest` is the text of the digest, so that prefixes can be looked up.
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS objects (
+    id         INTEGER PRIMARY KEY,
+    digest     TEXT NOT NULL UNIQUE,
+    name       TEXT NOT NULL,
+    nar_hash   BLOB NOT NULL,
+    nar_size   INTEGER NOT NULL,
+    ca         TEXT NOT NULL,
+    registered INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS refs (
+    referrer  INTEGER NOT NULL REFERENCES objects(id) DEFERRABLE INITIALLY DEFERRED,
+    reference INTEGER NOT NULL REFERENCES objects(id) DEFERRABLE INITIALLY DEFERRED,
+    PRIMARY KEY (referrer, reference)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS refs_by_reference ON refs(reference);
+CREATE TABLE IF NOT EXISTS traces (
+    id       INTEGER PRIMARY KEY,
+    resolved BLOB NOT NULL,
+    body     TEXT NOT NULL,
+    built_ms INTEGER NOT NULL,
+    local    INTEGER NOT NULL,
+    UNIQUE (resolved, body)
+);
+CREATE TABLE IF NOT EXISTS trace_outputs (
+    trace  INTEGER NOT NULL REFERENCES traces(id) ON DELETE CASCADE,
+    digest TEXT NOT NULL,
+    output TEXT NOT NULL,
+    PRIMARY KEY (trace, output)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS trace_outputs_by_digest ON trace_outputs(digest);
+CREATE TABLE IF NOT EXISTS records (
+    id         INTEGER PRIMARY KEY,
+    resolved   BLOB NOT NULL,
+    derivation BLOB NOT NULL,
+    name       TEXT NOT NULL,
+    started_ms INTEGER NOT NULL,
+    body       TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS records_by_resolved ON records(resolved);
+CREATE INDEX IF NOT EXISTS records_by_derivation ON records(derivation);
+CREATE INDEX IF NOT EXISTS records_by_name ON records(name, started_ms);
+CREATE TABLE IF NOT EXISTS derivations (
+    hash  BLOB PRIMARY KEY,
+    body  TEXT NOT NULL,
+    hints TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS out_links (
+    link BLOB PRIMARY KEY,
+    path TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pins (
+    name   TEXT PRIMARY KEY,
+    path   TEXT NOT NULL,
+    pinned INTEGER NOT NULL
+) WITHOUT ROWID;
+";
+
+fn file(dir: &Path) -> std::path::PathBuf {
+    dir.join("db.sqlite")
+}
+
+/// Makes the database of a new store.
+pub(super) fn create(dir: &Path) -> Result<(), StoreError> {
+    let action = "create the tables";
+    let connection = Connection::open(file(dir)).doing("create a file")?;
+    connection.busy_timeout(BUSY).doing(action)?;
+    connection.pragma_update(None, "journal_mode", "wal").doing("turn on the write-ahead log")?;
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;")).doing(action)
+}
+
+/// Opens the database of an existing store.
+pub(super) fn open(dir: &Path) -> Result<Connection, StoreError> {
+    let action = "set up a connection";
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file(dir), flags).doing("open the file")?;
+    connection.busy_timeout(BUSY).doing(action)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).doing(action)?;
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;").doing(action)?;
+    Ok(connection)
+}
+
+/// Begins a transaction that may write; waits for other writers first, so that it cannot fail half-way for their sake.
+pub(super) fn begin(connection: &mut Connection) -> Result<Transaction<'_>, StoreError> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate).doing("begin a transaction")
+}
