@@ -128,6 +128,7 @@ impl Refusal {
             Self::ArtifactAsText { .. } => {
                 "name the artifact in `inputs` and write `$label` in the script: where it lies is known only in the build"
             }
+            Self::Label { parameter: "layers", .. } => "it is only a label in the manifest, such as `six` for `site-packages.six`",
             Self::UnpackPatches => {
                 "apply them in the script: `patch -p1 < \"$patches/0001-….patch\"` with `inputs = {\"patches\": source(\"//patches/…\")}`"
             }

@@ -55,3 +55,14 @@ fn every_name_that_kiln_adds_is_documented() {
         assert!(blocks("python").contains(&format!("{name}(")), "{name}");
     }
 }
+
+#[test]
+fn the_recipes_of_this_repository_can_be_lowered() {
+    let project = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    if project.join("derivations/default.star").exists() {
+        let evaluated = evaluate(project, &BTreeMap::new()).unwrap();
+        let names: Vec<&str> = evaluated.targets.keys().map(String::as_str).collect();
+        lowered(&evaluated, &names);
+        assert!(evaluated.targets.values().all(|target| !target.description.is_empty()));
+    }
+}

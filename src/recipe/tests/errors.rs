@@ -185,6 +185,8 @@ fn hints_say_what_to_do() {
         ("unpack(dep, patches = dep)", "apply them in the script"),
         ("x = derivation('x', 's', root, inputs = {'x': x})", "an artifact names only artifacts that were made before it"),
         ("file('//Cargo.toml')", "source()"),
+        ("derivation('x', 's', root, input = {})", "docs/recipes.md"),
+        ("merge({'site-packages.six': dep})", "only a label in the manifest"),
         ("def f(n):\n    return f(n + 1)\nf(0)", "recursion"),
     ] {
         let hint = Project::new(text).failure().hint.unwrap_or_default();
