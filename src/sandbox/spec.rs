@@ -3,8 +3,8 @@
 //! In: physical paths, a command, an environment. Out: a value with one meaning on every machine, which crosses to the re-executed child
 //! as JSON. Not here: opening any of the paths, or knowing what a derivation is.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +99,33 @@ pub struct Limits {
 }
 
 impl SandboxSpec {
+    /// Says what contradicts itself.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let is_plain = |path: &Path| path.is_absolute() && path.components().all(|part| !matches!(part, Component::ParentDir));
+        if !self.argv.first().is_some_and(|program| program.starts_with('/')) {
+            return Err("the program must be given by an absolute path".into());
+        }
+        for path in [&self.root, &self.store_dir, &self.build_dir, &self.tmp_dir, &self.cwd] {
+            if !is_plain(path) {
+                return Err(format!("`{}` is not an absolute path without `..`", path.display()));
+            }
+        }
+        let mut targets = BTreeSet::new();
+        for Bind { source, target, .. } in &self.binds {
+            if let Some(path) = [source, target].into_iter().find(|path| !is_plain(path)) {
+                return Err(format!("`{}` is not an absolute path without `..`", path.display()));
+            }
+            if !targets.insert(target) {
+                return Err(format!("two binds have the target `{}`", target.display()));
+            }
+        }
+        let odd = |name: &&String| name.is_empty() || name.contains('=');
+        match self.env.keys().find(odd) {
+            Some(name) => Err(format!("`{name}` is not a name of an environment variable")),
+            None => Ok(()),
+        }
+    }
+
     /// Whether `name` in `store_dir` is a mount point that entering the sandbox has made, and nothing of the builder's.
     pub fn is_mount_point(&self, name: &Path) -> bool {
         let target = Path::new(STORE_DIR).join(name);
@@ -120,4 +147,65 @@ pub fn base_environment(cores: usize, root: &StorePath) -> BTreeMap<String, Stri
     env.insert("KILN_CORES".to_owned(), cores.to_string());
     env.insert("KILN_ROOT".to_owned(), root.to_string());
     env
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> SandboxSpec {
+        SandboxSpec {
+            root: "/store/objects/root".into(),
+            binds: Vec::new(),
+            store_dir: "/store/builds/1/store".into(),
+            build_dir: "/store/builds/1/build".into(),
+            tmp_dir: "/store/builds/1/tmp".into(),
+            script: None,
+            argv: vec!["/bin/true".into()],
+            env: BTreeMap::new(),
+            cwd: BUILD_PATH.into(),
+            level: SandboxLevel::Strict,
+            host: HostIdentity { uid: 1000, gid: 1000 },
+            limits: Limits::default(),
+            terminal: false,
+        }
+    }
+
+    fn bind(target: &str) -> Bind {
+        Bind { source: "/store/objects/x".into(), target: target.into(), writable: false }
+    }
+
+    #[test]
+    fn a_spec_survives_json_even_with_a_path_that_is_not_text() {
+        use std::os::unix::ffi::OsStringExt;
+        let odd = PathBuf::from(std::ffi::OsString::from_vec(b"/store/\xff".to_vec()));
+        let spec = SandboxSpec { root: odd, binds: vec![bind("/kiln/store/x")], ..spec() };
+        let text = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<SandboxSpec>(&text).unwrap(), spec);
+    }
+
+    #[test]
+    fn a_program_that_would_be_searched_for_is_refused() {
+        assert!(SandboxSpec { argv: vec!["true".into()], ..spec() }.check().is_err());
+        assert!(SandboxSpec { argv: Vec::new(), ..spec() }.check().is_err());
+        assert!(spec().check().is_ok());
+    }
+
+    #[test]
+    fn paths_that_climb_are_refused() {
+        assert!(SandboxSpec { binds: vec![bind("/kiln/store/../../etc")], ..spec() }.check().is_err());
+        assert!(SandboxSpec { root: "root".into(), ..spec() }.check().is_err());
+    }
+
+    #[test]
+    fn two_binds_with_one_target_are_refused() {
+        assert!(SandboxSpec { binds: vec![bind("/kiln/store/x"), bind("/kiln/store/x")], ..spec() }.check().is_err());
+    }
+
+    #[test]
+    fn mount_points_are_told_from_what_a_builder_made() {
+        let spec = SandboxSpec { binds: vec![bind("/kiln/store/x"), bind("/opt/x")], ..spec() };
+        assert!(spec.is_mount_point(Path::new("x")));
+        assert!(!spec.is_mount_point(Path::new("out")));
+    }
 }

@@ -135,14 +135,7 @@ impl Copy<'_> {
         change().map_err(|error| self.write_error(error))
     }
 
-    fn directory(
-        &mut self,
-        from: BorrowedFd<'_>,
-        name: &CStr,
-        to: BorrowedFd<'_>,
-        new: &CStr,
-        depth: usize,
-    ) -> Result<(), StoreError> {
+    fn directory(&mut self, from: BorrowedFd<'_>, name: &CStr, to: BorrowedFd<'_>, new: &CStr, depth: usize) -> Result<(), StoreError> {
         if depth >= DEPTH {
             return Err(StoreError::TooDeep { path: self.source.clone(), limit: DEPTH });
         }

@@ -41,6 +41,8 @@ mod roots;
 mod scratch;
 mod stage;
 mod temp_roots;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use add::References;

@@ -71,10 +71,9 @@ impl Siblings<'_> {
         rewrite(&self.outputs[index].tree, &pairs)?;
         let scanned = self.scan(index)?;
         match self.siblings_in(index, &scanned).first() {
-            Some(other) => Err(StoreError::ScratchRemains {
-                name: self.outputs[index].name.to_string(),
-                other: self.outputs[*other].name.to_string(),
-            }),
+            Some(other) => {
+                Err(StoreError::ScratchRemains { name: self.outputs[index].name.to_string(), other: self.outputs[*other].name.to_string() })
+            }
             None => Ok(scanned),
         }
     }
@@ -119,7 +118,8 @@ impl Store {
         }
         let mut staged = BTreeMap::new();
         while !waiting.is_empty() {
-            let ready = waiting.iter().find(|(_, (needs, _))| needs.iter().all(|other| staged.contains_key(other))).map(|(index, _)| *index);
+            let ready =
+                waiting.iter().find(|(_, (needs, _))| needs.iter().all(|other| staged.contains_key(other))).map(|(index, _)| *index);
             let Some((index, (needs, mut scanned))) = ready.and_then(|index| waiting.remove_entry(&index)) else {
                 return Err(StoreError::OutputCycle { names: waiting.keys().map(|index| outputs[*index].name.to_string()).collect() });
             };
