@@ -16,10 +16,13 @@ mod nar;
 mod place;
 mod references;
 mod rewrite;
+#[cfg(test)]
+pub(crate) mod testing;
 mod unpack;
 
 pub use error::ArchiveError;
+pub use listing::MAX_DEPTH;
 pub use nar::{Restored, ScanRequest, Scanned, dump, restore, scan};
 pub use references::ReferenceIndex;
 pub use rewrite::{find_digest, rewrite};
-pub use unpack::{Entry, EntryKind, EntrySink, Limits, RelPath, TreeWriter, UnpackOptions, read_entries, unpack};
+pub use unpack::{Entry, EntryKind, EntrySink, Existing, Limits, OpenArchive, RelPath, TreeWriter, UnpackOptions, read_entries, unpack};

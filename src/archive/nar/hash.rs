@@ -67,13 +67,13 @@ const QUEUE: usize = 6;
 
 /// Hashes blocks: the first few here, the rest in a thread of its own.
 pub(super) enum HashPipe {
-    Here { hashes: Hashes, blocks: usize, spare: Option<Vec<u8>> },
+    Here { hashes: Box<Hashes>, blocks: usize, spare: Option<Vec<u8>> },
     Thread { queue: SyncSender<LookedThrough>, spares: Receiver<Vec<u8>>, thread: JoinHandle<Hashes> },
 }
 
 impl HashPipe {
     pub(super) fn new() -> Self {
-        Self::Here { hashes: Hashes::default(), blocks: 0, spare: None }
+        Self::Here { hashes: Box::default(), blocks: 0, spare: None }
     }
 
     /// A block to be filled.
@@ -93,7 +93,7 @@ impl HashPipe {
                 *spare = Some(scan.block);
                 *blocks += 1;
                 if *blocks == INLINE_BLOCKS
-                    && let Some(threaded) = Self::start_thread(hashes.clone())
+                    && let Some(threaded) = Self::start_thread((**hashes).clone())
                 {
                     *self = threaded;
                 }
@@ -122,7 +122,7 @@ impl HashPipe {
     /// The hashes of everything pushed.
     pub(super) fn finish(self) -> Hashes {
         match self {
-            Self::Here { hashes, .. } => hashes,
+            Self::Here { hashes, .. } => *hashes,
             Self::Thread { queue, thread, .. } => {
                 drop(queue);
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

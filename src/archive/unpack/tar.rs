@@ -1,0 +1,158 @@
+//! tar: POSIX (pax), GNU and old headers.
+//!
+//! The header's fields are read by the `tar` crate; the loop over entries is ours, because the crate's own reads names of any length into
+//! memory and takes a missing end for an end.
+
+use std::io::{ErrorKind, Read};
+
+use tar::{EntryType, Header, PaxExtensions};
+
+use super::content::{deliver, read_small};
+use super::meter::Meter;
+use super::{Entry, EntryKind, EntrySink};
+use crate::archive::ArchiveError;
+
+/// Headers and contents are padded to this.
+const BLOCK: usize = 512;
+
+/// Whether a tar can start like this.
+pub(super) fn is_header(head: &[u8]) -> bool {
+    head.len() >= BLOCK && (head[..BLOCK].iter().all(|byte| *byte == 0) || checksum_fits(Header::from_byte_slice(&head[..BLOCK])))
+}
+
+fn checksum_fits(header: &Header) -> bool {
+    let bytes = header.as_bytes();
+    let sum = |range: std::ops::Range<usize>| bytes[range].iter().map(|byte| u32::from(*byte)).sum::<u32>();
+    // The checksum's own field counts as blanks.
+    header.cksum().is_ok_and(|sum_there| sum_there == sum(0..148) + sum(156..BLOCK) + 8 * 32)
+}
+
+/// What extended headers say about the next entry.
+#[derive(Default)]
+struct Extended {
+    path: Option<Vec<u8>>,
+    target: Option<Vec<u8>>,
+    size: Option<u64>,
+}
+
+/// Reads all entries, and the stream to its end.
+pub(super) fn read<S: EntrySink>(stream: &mut dyn Read, meter: &mut Meter, sink: &mut S) -> Result<(), S::Error> {
+    let mut extended = Extended::default();
+    while let Some(header) = next_header(stream, meter)? {
+        meter.entry()?;
+        let size = header.entry_size().map_err(|error| meter.malformed(error))?;
+        let mut own_data = |what| read_padded(meter, stream, size, what);
+        match header.entry_type() {
+            EntryType::GNULongName => extended.path = Some(until_nul(own_data("a name")?)),
+            EntryType::GNULongLink => extended.target = Some(until_nul(own_data("a link target")?)),
+            EntryType::XHeader => extended.read(&own_data("an extended header")?, meter)?,
+            EntryType::XGlobalHeader => drop(own_data("an extended header")?),
+            _ => entry(&header, std::mem::take(&mut extended), stream, meter, sink)?,
+        }
+    }
+    drain(stream, meter)?;
+    Ok(())
+}
+
+/// `None` at the block of zeros that ends an archive.
+fn next_header(stream: &mut dyn Read, meter: &Meter) -> Result<Option<Header>, ArchiveError> {
+    let mut header = Header::new_old();
+    stream.read_exact(header.as_mut_bytes()).map_err(|error| match error.kind() {
+        ErrorKind::UnexpectedEof => meter.malformed("it ends without an end mark"),
+        _ => meter.malformed(error),
+    })?;
+    if header.as_bytes().iter().all(|byte| *byte == 0) {
+        return Ok(None);
+    }
+    if checksum_fits(&header) { Ok(Some(header)) } else { Err(meter.malformed("a header whose checksum is wrong")) }
+}
+
+/// What follows the end mark is padding; compressed streams have their checksum behind it.
+fn drain(stream: &mut dyn Read, meter: &mut Meter) -> Result<(), ArchiveError> {
+    let mut buffer = [0; 8192];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => meter.bytes(read as u64)?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(meter.malformed(error)),
+        }
+    }
+}
+
+fn padding(size: u64) -> u64 {
+    size.wrapping_neg() % BLOCK as u64
+}
+
+fn read_padded(meter: &mut Meter, stream: &mut dyn Read, size: u64, what: &str) -> Result<Vec<u8>, ArchiveError> {
+    let bytes = read_small(meter, stream, size, what)?;
+    read_small(meter, stream, padding(size), what)?;
+    Ok(bytes)
+}
+
+fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {
+    if let Some(end) = bytes.iter().position(|byte| *byte == 0) {
+        bytes.truncate(end);
+    }
+    bytes
+}
+
+impl Extended {
+    fn read(&mut self, records: &[u8], meter: &Meter) -> Result<(), ArchiveError> {
+        for record in PaxExtensions::new(records) {
+            let record = record.map_err(|error| meter.malformed(error))?;
+            let value = record.value_bytes();
+            match record.key_bytes() {
+                b"path" => self.path = Some(value.to_vec()),
+                b"linkpath" => self.target = Some(value.to_vec()),
+                b"size" => {
+                    let size = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
+                    self.size = Some(size.ok_or_else(|| meter.malformed("an extended header whose size is no number"))?);
+                }
+                key if key.starts_with(b"GNU.sparse.") => return Err(meter.malformed("it holds a sparse file, which is not supported")),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entry<S: EntrySink>(
+    header: &Header,
+    extended: Extended,
+    stream: &mut dyn Read,
+    meter: &mut Meter,
+    sink: &mut S,
+) -> Result<(), S::Error> {
+    let name = extended.path.unwrap_or_else(|| header.path_bytes().into_owned());
+    let target = extended.target.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned)).unwrap_or_default();
+    let size = extended.size.map_or_else(|| header.entry_size(), Ok).map_err(|error| meter.malformed(error))?;
+    let executable = header.mode().map_err(|error| meter.malformed(error))? & 0o100 != 0;
+    let kind = match header.entry_type() {
+        // Before there was a type for directories, their names ended in a slash.
+        EntryType::Regular | EntryType::Continuous if name.ends_with(b"/") => EntryKind::Directory,
+        EntryType::Regular | EntryType::Continuous => EntryKind::File { executable, size },
+        EntryType::Directory => EntryKind::Directory,
+        EntryType::Symlink => EntryKind::Link { target: meter.link_target(&name, target)? },
+        EntryType::Link => {
+            let target = meter.path(&target).map_err(|_| meter.refused(&name, "a hard link to a file outside the archive"))?;
+            EntryKind::HardLink { target }
+        }
+        other => return Err(meter.refused(&name, refusal(other)).into()),
+    };
+    // Some writers repeat the linked file's size in a hard link's header; no content follows.
+    let size = if matches!(kind, EntryKind::Link { .. } | EntryKind::HardLink { .. }) { 0 } else { size };
+    let entry = Entry { path: meter.path(&name)?, kind };
+    deliver(meter, &name, &entry, stream, size, sink)?;
+    read_small(meter, stream, padding(size), "padding")?;
+    Ok(())
+}
+
+fn refusal(kind: EntryType) -> &'static str {
+    match kind {
+        EntryType::Char | EntryType::Block => "a device",
+        EntryType::Fifo => "a named pipe",
+        EntryType::GNUSparse => "a sparse file, which is not supported",
+        _ => "an entry of an unknown type",
+    }
+}

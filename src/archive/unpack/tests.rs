@@ -1,0 +1,331 @@
+//! Archives made here, good and bad, and what becomes of them.
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use ::tar::{EntryType, Header};
+use ::zip::write::SimpleFileOptions;
+use proptest::prelude::*;
+
+use super::*;
+use crate::archive::testing::{Tar, deb};
+
+/// A directory with an archive in it, room to unpack, and a file outside that room.
+struct Scene {
+    dir: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new(archive: &[u8]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("archive"), archive).unwrap();
+        fs::create_dir(dir.path().join("outside")).unwrap();
+        fs::write(dir.path().join("outside/file"), "untouched").unwrap();
+        Self { dir }
+    }
+
+    fn dest(&self) -> PathBuf {
+        self.dir.path().join("dest")
+    }
+
+    fn unpack(&self, options: &UnpackOptions) -> Result<(), ArchiveError> {
+        let result = unpack(&self.dir.path().join("archive"), &self.dest(), options);
+        let outside: Vec<_> = fs::read_dir(self.dir.path().join("outside")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(outside, ["file"]);
+        assert_eq!(fs::read_to_string(self.dir.path().join("outside/file")).unwrap(), "untouched");
+        result
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.dest().join(path)).unwrap()
+    }
+
+    fn mode(&self, path: &str) -> u32 {
+        fs::symlink_metadata(self.dest().join(path)).unwrap().mode() & 0o7777
+    }
+
+    fn nar_hash(&self) -> crate::model::Sha256 {
+        let candidates = crate::archive::ReferenceIndex::default();
+        crate::archive::scan(&self.dest(), &crate::archive::ScanRequest { own: None, candidates: &candidates }).unwrap().nar_hash
+    }
+}
+
+fn unpacked(archive: &[u8]) -> Scene {
+    let scene = Scene::new(archive);
+    scene.unpack(&UnpackOptions::default()).unwrap();
+    scene
+}
+
+fn error(archive: &[u8], options: &UnpackOptions) -> ArchiveError {
+    Scene::new(archive).unpack(options).unwrap_err()
+}
+
+fn refused(archive: &[u8]) -> String {
+    let error = error(archive, &UnpackOptions::default());
+    assert!(matches!(error, ArchiveError::Refused { .. } | ArchiveError::NotADirectory(_)), "{error}");
+    error.to_string()
+}
+
+fn malformed(archive: &[u8]) -> String {
+    let error = error(archive, &UnpackOptions::default());
+    assert!(matches!(error, ArchiveError::Malformed { .. }), "{error}");
+    error.to_string()
+}
+
+fn example() -> Vec<u8> {
+    let long = format!("./pkg/{}", "long-name/".repeat(30));
+    Tar::default()
+        .entry(EntryType::XGlobalHeader, "pax_global_header", 0o644, "", b"19 comment=a commit\n")
+        .entry(EntryType::Directory, "./", 0o755, "", b"")
+        .entry(EntryType::Directory, "./pkg/", 0o755, "", b"")
+        .file("./pkg/plain", "plain\n")
+        .entry(EntryType::Regular, "./pkg/run", 0o4755, "", b"#!/bin/sh\n")
+        .link("./pkg/link", "/etc/passwd")
+        .entry(EntryType::GNULongName, "././@LongLink", 0o644, "", format!("{long}file\0").as_bytes())
+        .file("cut", &"long".repeat(1000))
+        .entry(EntryType::XHeader, "pax", 0o644, "", "22 path=pkg/näme.txt\n".as_bytes())
+        .file("short", "pax")
+        .done()
+}
+
+fn compressed(tar: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut bz2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+    gz.write_all(tar).unwrap();
+    bz2.write_all(tar).unwrap();
+    xz.write_all(tar).unwrap();
+    vec![
+        ("tar", tar.to_vec()),
+        ("gz", gz.finish().unwrap()),
+        ("bz2", bz2.finish().unwrap()),
+        ("xz", xz.finish().unwrap()),
+        ("zst", zstd::encode_all(tar, 1).unwrap()),
+    ]
+}
+
+fn zip_of(entries: &[(&str, u32, &str)]) -> Vec<u8> {
+    let mut zip = ::zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, mode, content) in entries {
+        let options = SimpleFileOptions::default().unix_permissions(*mode);
+        if *mode == 0o777 {
+            zip.add_symlink(*name, *content, options).unwrap();
+        } else if name.ends_with('/') {
+            zip.add_directory(*name, options).unwrap();
+        } else {
+            zip.start_file(*name, options).unwrap();
+            zip.write_all(content.as_bytes()).unwrap();
+        }
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn every_compression_gives_the_same_tree() {
+    let tar = example();
+    let plain = unpacked(&tar);
+    assert_eq!(plain.read("pkg/plain"), "plain\n");
+    assert_eq!(plain.read("pkg/näme.txt"), "pax");
+    assert_eq!(plain.read(&format!("pkg/{}file", "long-name/".repeat(30))).len(), 4000);
+    assert_eq!(fs::read_link(plain.dest().join("pkg/link")).unwrap(), PathBuf::from("/etc/passwd"));
+    for (format, archive) in compressed(&tar) {
+        assert_eq!(unpacked(&archive).nar_hash(), plain.nar_hash(), "{format}");
+        assert_eq!(unpacked(&deb("data.tar.x", &archive)).nar_hash(), plain.nar_hash(), "deb with {format}");
+    }
+}
+
+#[test]
+fn modes_and_times_are_those_of_a_store() {
+    let scene = unpacked(&example());
+    assert_eq!((scene.mode("pkg/plain"), scene.mode("pkg/run"), scene.mode("pkg") & 0o700), (0o444, 0o555, 0o700));
+    assert_eq!(fs::metadata(scene.dest().join("pkg/run")).unwrap().mtime(), 1);
+}
+
+#[test]
+fn a_zip_keeps_execute_bits_and_links() {
+    let scene =
+        unpacked(&zip_of(&[("d/", 0o755, ""), ("d/x", 0o755, "run"), ("d/y", 0o644, "read"), ("d/l", 0o777, "../../outside/file")]));
+    assert_eq!((scene.read("d/x").as_str(), scene.mode("d/x"), scene.mode("d/y")), ("run", 0o555, 0o444));
+    assert_eq!(fs::read_link(scene.dest().join("d/l")).unwrap(), PathBuf::from("../../outside/file"));
+}
+
+#[test]
+fn stripping_removes_leading_components_and_loses_no_file() {
+    let one = UnpackOptions { strip: 1, ..UnpackOptions::default() };
+    let scene = Scene::new(&Tar::default().file("pkg/a", "a").hard_link("pkg/sub/b", "pkg/a").done());
+    scene.unpack(&one).unwrap();
+    assert_eq!((scene.read("a"), scene.read("sub/b")), ("a".to_owned(), "a".to_owned()));
+    let message = error(&zip_of(&[("six.py", 0o644, "")]), &one).to_string();
+    assert!(message.contains("`six.py`") && message.contains("strip = 0"), "{message}");
+}
+
+#[test]
+fn a_hard_link_becomes_a_file_of_its_own() {
+    let scene = unpacked(&Tar::default().entry(EntryType::Regular, "a", 0o755, "", b"x").hard_link("d/b", "a").done());
+    assert_eq!((scene.read("d/b").as_str(), scene.mode("d/b")), ("x", 0o555));
+    assert_eq!(fs::metadata(scene.dest().join("a")).unwrap().nlink(), 1);
+}
+
+#[test]
+fn names_that_leave_are_refused() {
+    for name in ["../outside/new", "/tmp/new", "a/../../outside/new", ".."] {
+        assert!(refused(&Tar::default().file(name, "x").done()).contains(name), "{name}");
+        assert!(refused(&Tar::default().file("a", "").hard_link("b", name).done()).contains("hard link"), "{name}");
+    }
+    refused(&zip_of(&[("../outside/new", 0o644, "x")]));
+    refused(&zip_of(&[("/outside", 0o644, "x")]));
+    refused(&deb("data.tar", &Tar::default().file("../outside/new", "x").done()));
+}
+
+#[test]
+fn nothing_is_written_or_read_through_a_link() {
+    let link = Tar::default().link("l", "../outside");
+    assert!(refused(&link.clone().file("l/new", "x").done()).contains("links are never followed"));
+    refused(&link.clone().entry(EntryType::Directory, "l/new/", 0o755, "", b"").done());
+    refused(&link.clone().hard_link("stolen", "l/file").done());
+    refused(&zip_of(&[("l", 0o777, "../outside"), ("l/new", 0o644, "x")]));
+    // A link to a file is replaced, not written through, and not copied from.
+    let file = Tar::default().link("l", "../outside/file");
+    assert_eq!(unpacked(&file.clone().file("l", "mine").done()).read("l"), "mine");
+    assert!(matches!(error(&file.hard_link("stolen", "l").done(), &UnpackOptions::default()), ArchiveError::Io(_)));
+}
+
+#[test]
+fn a_directory_is_not_replaced_and_the_later_of_two_files_wins() {
+    assert_eq!(unpacked(&Tar::default().file("a", "first").file("a", "second").done()).read("a"), "second");
+    let dir = Tar::default().file("d/x", "x");
+    assert!(matches!(
+        error(&dir.clone().link("d", "../outside").file("d/file", "x").done(), &UnpackOptions::default()),
+        ArchiveError::Io(_)
+    ));
+    refused(&Tar::default().file("a", "x").file("a/b", "x").done());
+}
+
+#[test]
+fn devices_pipes_and_sparse_files_are_refused() {
+    for (kind, word) in
+        [(EntryType::Char, "device"), (EntryType::Block, "device"), (EntryType::Fifo, "pipe"), (EntryType::GNUSparse, "sparse")]
+    {
+        let message = refused(&Tar::default().entry(kind, "odd", 0o644, "", b"").done());
+        assert!(message.contains("`odd`") && message.contains(word), "{message}");
+    }
+}
+
+#[test]
+fn a_truncated_archive_is_an_error_wherever_it_ends() {
+    let tar = example();
+    let ends = (0..tar.len() - 1024).step_by(701).chain((512..tar.len() - 1024).step_by(512));
+    for end in ends {
+        assert!(Scene::new(&tar[..end]).unpack(&UnpackOptions::default()).is_err(), "tar of {end}");
+    }
+    let mut others = compressed(&tar);
+    others.push(("deb", deb("data.tar.xz", &others[3].1)));
+    others.push(("zip", zip_of(&[("a", 0o644, &"text ".repeat(100)), ("b", 0o644, "b")])));
+    for (format, archive) in others.into_iter().skip(1) {
+        for end in (0..archive.len()).step_by(1 + archive.len() / 60).chain([archive.len() - 1]) {
+            assert!(Scene::new(&archive[..end]).unpack(&UnpackOptions::default()).is_err(), "{format} of {end}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_checksum_is_damage() {
+    let mut gz = compressed(&example()).remove(1).1;
+    let crc = gz.len() - 6;
+    gz[crc] ^= 1;
+    malformed(&gz);
+    let mut zip = zip_of(&[("a", 0o644, "some text")]);
+    let text = zip.windows(4).position(|window| window == b"\x01\x00\x00\x00").unwrap_or(35);
+    zip[text] ^= 1;
+    malformed(&zip);
+}
+
+#[test]
+fn bombs_are_refused_before_they_fill_the_disk() {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let mut header = Header::new_gnu();
+    header.as_old_mut().name[..4].copy_from_slice(b"zero");
+    header.set_entry_type(EntryType::Regular);
+    header.set_mode(0o644);
+    header.set_size(1 << 40);
+    header.set_cksum();
+    gz.write_all(header.as_bytes()).unwrap();
+    let gz = gz.finish().unwrap();
+    assert!(matches!(error(&gz, &UnpackOptions::default()), ArchiveError::TooLarge { unit: "bytes", limit, .. } if limit == 64 << 20));
+
+    let small = UnpackOptions { strip: 0, limits: Limits { bytes: 10_000, entries: 3, ratio: 10 } };
+    let many = Tar::default().file("a", "").file("b", "").file("c", "").file("d", "").done();
+    assert!(matches!(error(&many, &small), ArchiveError::TooLarge { unit: "entries", limit: 3, .. }));
+    let name = Tar::default().entry(EntryType::GNULongName, "n", 0o644, "", &vec![b'n'; 2 << 20]).file("x", "").done();
+    assert!(malformed(&name).contains("a name of 2097152 bytes"));
+    let mut tail = Tar::default().file("a", "a").done();
+    tail.resize(tail.len() + 20_000, 0);
+    assert!(matches!(error(&tail, &small), ArchiveError::TooLarge { unit: "bytes", .. }));
+}
+
+#[test]
+fn a_zip_that_lies_about_sizes_is_refused() {
+    let mut zip = zip_of(&[("a", 0o644, &"x".repeat(500))]);
+    let lie = |zip: &mut Vec<u8>, size: u32| {
+        for (signature, at) in [(b"PK\x03\x04", 22), (b"PK\x01\x02", 24)] {
+            let start = zip.windows(4).position(|window| window == signature).unwrap();
+            zip[start + at..start + at + 4].copy_from_slice(&size.to_le_bytes());
+        }
+    };
+    lie(&mut zip, 100);
+    error(&zip, &UnpackOptions::default());
+    lie(&mut zip, 900);
+    error(&zip, &UnpackOptions::default());
+}
+
+#[test]
+fn other_files_are_named_for_what_they_are() {
+    let gz = |content: &[u8]| {
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(content).unwrap();
+        gz.finish().unwrap()
+    };
+    for (archive, words) in
+        [(Vec::new(), "is empty"), (b"hello".to_vec(), "not known"), (gz(b"hello"), "holds no tar"), (vec![0; 99], "not known")]
+    {
+        let error = error(&archive, &UnpackOptions::default());
+        assert!(matches!(error, ArchiveError::UnknownFormat { .. }) && error.to_string().contains(words), "{error}");
+    }
+    assert!(malformed(&[0; 1024]).contains("nothing is in it"));
+    assert!(malformed(&deb("control.tar", b"x")).contains("no member `data.tar`"));
+}
+
+#[test]
+fn a_destination_that_exists_is_left_alone() {
+    let scene = Scene::new(&example());
+    fs::create_dir(scene.dest()).unwrap();
+    assert!(matches!(scene.unpack(&UnpackOptions::default()), Err(ArchiveError::DestinationExists(_))));
+    assert_eq!(fs::read_dir(scene.dest()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_missing_parent_is_an_error_of_the_file_system() {
+    let scene = Scene::new(&example());
+    let missing = scene.dir.path().join("missing/dest");
+    let error = unpack(&scene.dir.path().join("archive"), &missing, &UnpackOptions::default()).unwrap_err();
+    assert!(matches!(error, ArchiveError::Io(_)), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn whatever_the_damage_nothing_leaves_the_destination(format in 0usize..7, at: prop::sample::Index, change in 1u8.., cut: bool) {
+        let tar = Tar::default().file("a/b", "text").link("l", "../outside").hard_link("h", "a/b").file("l2", "x").done();
+        let mut all = compressed(&tar);
+        all.push(("deb", deb("data.tar", &tar)));
+        all.push(("zip", zip_of(&[("a/b", 0o644, "text"), ("l", 0o777, "../outside"), ("m/n", 0o644, "x")])));
+        let mut archive = all.swap_remove(format).1;
+        let at = at.index(archive.len());
+        if cut { archive.truncate(at) } else { archive[at] ^= change }
+        // The scene itself looks whether anything changed outside.
+        drop(Scene::new(&archive).unpack(&UnpackOptions::default()));
+    }
+}
