@@ -5,7 +5,9 @@
 mod atomic;
 mod error;
 mod lock;
+mod range_lock;
 
 pub use atomic::{sync_dir, sync_file_system, write_atomically};
 pub use error::{IoResultExt, PathError};
 pub use lock::{FileLock, LockKind};
+pub use range_lock::RangeLock;

@@ -21,36 +21,40 @@ pub enum CanonicalError {
 /// # Errors
 /// If it holds a number that is no integer.
 pub fn canonical_json<T: Serialize + ?Sized>(value: &T) -> Result<String, CanonicalError> {
-    let mut text = String::new();
+    let mut text = Vec::new();
     write(&serde_json::to_value(value)?, &mut text)?;
-    Ok(text)
+    String::from_utf8(text).map_err(|error| CanonicalError::Unrepresentable(serde::ser::Error::custom(error)))
 }
 
-fn write(value: &Value, out: &mut String) -> Result<(), CanonicalError> {
+fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
     match value {
         Value::Number(number) if !number.is_i64() && !number.is_u64() => return Err(CanonicalError::NotAnInteger(number.clone())),
         Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for (index, item) in items.iter().enumerate() {
-                out.push_str(if index == 0 { "" } else { "," });
+                if index > 0 {
+                    out.push(b',');
+                }
                 write(item, out)?;
             }
-            out.push(']');
+            out.push(b']');
         }
         Value::Object(members) => {
             // Not left to serde_json: its map keeps insertion order if any crate of the build asks for that.
             let mut sorted: Vec<_> = members.iter().collect();
             sorted.sort_by_key(|(key, _)| key.as_bytes());
-            out.push('{');
+            out.push(b'{');
             for (index, (key, member)) in sorted.into_iter().enumerate() {
-                out.push_str(if index == 0 { "" } else { "," });
-                out.push_str(&Value::from(key.as_str()).to_string());
-                out.push(':');
+                if index > 0 {
+                    out.push(b',');
+                }
+                serde_json::to_writer(&mut *out, key)?;
+                out.push(b':');
                 write(member, out)?;
             }
-            out.push('}');
+            out.push(b'}');
         }
-        scalar => out.push_str(&scalar.to_string()),
+        scalar => serde_json::to_writer(&mut *out, scalar)?,
     }
     Ok(())
 }

@@ -1,0 +1,95 @@
+# CPython as a static library for wasm32-wasi, and its standard library.
+#
+# In:  $src          CPython's sources
+#      $patches      the patches of this version
+#      $sysroot      the WASI sysroot
+#      $host_python  CPython of the same version for the build machine
+#      $bytecode     bytecode.py
+#      $report       report.py
+#      $version      major.minor, e.g. 3.11
+#      $left_out     what of the standard library is not installed
+# Out: $out          lib/libpythonX.Y.a and what it needs, include/pythonX.Y, modules.json
+#      $stdlib       lib/pythonX.Y, as it lies in the runtime
+#
+# Modules that need a further library are left out; modules.json says of each module what became of it, and why.
+
+export PYTHONHASHSEED=0
+. "$sysroot/cross.sh"
+
+cp -R "$src" /build/python
+chmod -R u+w /build/python
+cd /build/python
+for change in "$patches"/*.patch; do
+    patch -p1 <"$change"
+done
+
+# configure writes the commands it was given into files that are installed: they go by name, not by store path.
+mkdir /build/bin
+ln -s "$host_python/bin/python3" "/build/bin/python$version"
+PATH=/build/bin:$PATH
+
+# Upstream leaves pwd and grp out because WASI has only stubs of them. Ours know one user, which is what programs ask for.
+cat >Modules/Setup.local <<EOF
+*static*
+pwd pwdmodule.c
+grp grpmodule.c
+EOF
+
+# Locks and keys are CPython's own stubs. setjmp.h has only a type, memfd_create only a
+# declaration. fork and its relatives are there only to let other programs link: without them
+# Python knows by itself that it can't start processes.
+export CONFIG_SITE=Tools/wasm/config.site-wasm32-wasi
+./configure \
+    --host=wasm32-unknown-wasi --build=x86_64-linux-gnu --with-build-python="/build/bin/python$version" \
+    --prefix=/ \
+    --with-ensurepip=no \
+    --disable-test-modules \
+    ac_cv_header_setjmp_h=no ac_cv_func_memfd_create=no \
+    ac_cv_func_fork=no ac_cv_func_vfork=no ac_cv_func_execv=no ac_cv_func_wait=no ac_cv_func_waitpid=no \
+    HOSTRUNNER=true PKG_CONFIG=false READELF=true \
+    CPPFLAGS="$KILN_POSIX_CPPFLAGS" \
+    LIBS="$KILN_POSIX_LIBS" \
+    ARFLAGS=rcD \
+    OPT='-DNDEBUG -fwrapv -O2 -Wall'
+
+# First every object that can be made. A module of which one can't is left out of the library, and reported.
+objects=$(sed -n 's/^MODOBJS=//p' Makefile)
+make -k -j "$KILN_CORES" $objects 2>errors.log || true
+cat errors.log >&2
+"/build/bin/python$version" -I "$report" failed . errors.log >failed.json
+"/build/bin/python$version" -I -c '
+import json
+failed = json.load(open("failed.json"))
+if failed:
+    with open("Modules/Setup.local", "a") as file:
+        file.write("*disabled*\n" + "\n".join(failed) + "\n")
+'
+
+mpdec=Modules/_decimal/libmpdec/libmpdec.a expat=Modules/expat/libexpat.a
+make -j "$KILN_CORES" "libpython$version.a" $mpdec $expat pybuilddir.txt
+
+mkdir -p "$out/lib" "$out/include"
+cp "libpython$version.a" $mpdec $expat "$out/lib/"
+make DESTDIR=/build/install inclinstall
+cp -R "/build/install/include/python$version" "$out/include/"
+cp pyconfig.h "$out/include/python$version/"
+"/build/bin/python$version" -I "$report" report . failed.json >"$out/modules.json"
+
+# The standard library without its test suites, and compiled. None of it is a program to be run by its `#!` line.
+library=$stdlib/lib/python$version
+config=$library/config-$version-wasm32-wasi
+mkdir -p "$config"
+cp -R Lib/. "$library"
+cp LICENSE "$library/LICENSE.txt"
+(cd "$library" && rm -rf $left_out)
+find "$library" \( -name test -o -name tests -o -name idle_test -o -name __pycache__ \) -prune -exec rm -rf {} +
+find "$library" -type f ! -name '*.so' -exec chmod a-x {} +
+neutral="s,$sysroot,/sysroot,g; s,/build/python,/python,g; s,/build/bin/,,g"
+sed "$neutral" Makefile >"$config/Makefile"
+sed "$neutral" "$(cat pybuilddir.txt)/_sysconfigdata__wasi_wasm32-wasi.py" >"$library/_sysconfigdata__wasi_wasm32-wasi.py"
+"/build/bin/python$version" -I -S "$bytecode" "$library" "/lib/python$version"
+
+if grep -rlF -e /build/ -e /kiln/store "$out" "$stdlib"; then
+    echo "the files above name a path of this build" >&2
+    exit 1
+fi

@@ -1,0 +1,121 @@
+/* The one user and the one group of a WASI program: number 1000, called "faasm", at home in "/". */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { THE_ID = 1000 };
+
+static char the_name[] = "faasm";
+static char no_password[] = "x";
+static char nothing[] = "";
+static char home[] = "/";
+static char shell[] = "/bin/sh";
+static char *members[] = {the_name, NULL};
+
+static struct passwd the_user = {the_name, no_password, THE_ID, THE_ID, nothing, home, shell};
+static struct group the_group = {the_name, no_password, THE_ID, members};
+
+/* Whether getpwent and getgrent have told about their only entry. */
+static int user_told, group_told;
+
+uid_t getuid(void) { return THE_ID; }
+uid_t geteuid(void) { return THE_ID; }
+gid_t getgid(void) { return THE_ID; }
+gid_t getegid(void) { return THE_ID; }
+pid_t getppid(void) { return 1; }
+
+/* Becoming who one is already is allowed; becoming anybody else is not. */
+static int become(unsigned id) {
+    if (id == THE_ID)
+        return 0;
+    errno = EPERM;
+    return -1;
+}
+
+int setuid(uid_t uid) { return become(uid); }
+int setgid(gid_t gid) { return become(gid); }
+
+int getgroups(int size, gid_t groups[]) {
+    if (size == 0)
+        return 1;
+    if (size < 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    groups[0] = THE_ID;
+    return 1;
+}
+
+/* Copies `text` with its NUL into `size` bytes at `to`; an error number if it doesn't fit. */
+static int put(char *to, size_t size, const char *text, int too_small) {
+    size_t needed = strlen(text) + 1;
+    if (needed > size)
+        return too_small;
+    memcpy(to, text, needed);
+    return 0;
+}
+
+char *getlogin(void) { return the_name; }
+int getlogin_r(char *name, size_t size) { return put(name, size, the_name, ERANGE); }
+
+int gethostname(char *name, size_t size) {
+    int error = put(name, size, "localhost", ENAMETOOLONG);
+    if (error) {
+        errno = error;
+        return -1;
+    }
+    return 0;
+}
+
+struct passwd *getpwuid(uid_t uid) { return uid == THE_ID ? &the_user : NULL; }
+struct passwd *getpwnam(const char *name) { return strcmp(name, the_name) == 0 ? &the_user : NULL; }
+struct group *getgrgid(gid_t gid) { return gid == THE_ID ? &the_group : NULL; }
+struct group *getgrnam(const char *name) { return strcmp(name, the_name) == 0 ? &the_group : NULL; }
+
+/* The entries never change, so the reentrant forms may point to them and need no buffer. */
+static int give_user(const struct passwd *found, struct passwd *entry, struct passwd **result) {
+    *result = NULL;
+    if (found) {
+        *entry = *found;
+        *result = entry;
+    }
+    return 0;
+}
+
+static int give_group(const struct group *found, struct group *entry, struct group **result) {
+    *result = NULL;
+    if (found) {
+        *entry = *found;
+        *result = entry;
+    }
+    return 0;
+}
+
+int getpwuid_r(uid_t uid, struct passwd *entry, char *buffer, size_t size, struct passwd **result) {
+    (void)buffer, (void)size;
+    return give_user(getpwuid(uid), entry, result);
+}
+
+int getpwnam_r(const char *name, struct passwd *entry, char *buffer, size_t size, struct passwd **result) {
+    (void)buffer, (void)size;
+    return give_user(getpwnam(name), entry, result);
+}
+
+int getgrgid_r(gid_t gid, struct group *entry, char *buffer, size_t size, struct group **result) {
+    (void)buffer, (void)size;
+    return give_group(getgrgid(gid), entry, result);
+}
+
+int getgrnam_r(const char *name, struct group *entry, char *buffer, size_t size, struct group **result) {
+    (void)buffer, (void)size;
+    return give_group(getgrnam(name), entry, result);
+}
+
+void setpwent(void) { user_told = 0; }
+void endpwent(void) { user_told = 0; }
+struct passwd *getpwent(void) { return user_told++ ? NULL : &the_user; }
+void setgrent(void) { group_told = 0; }
+void endgrent(void) { group_told = 0; }
+struct group *getgrent(void) { return group_told++ ? NULL : &the_group; }

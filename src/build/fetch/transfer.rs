@@ -1,0 +1,278 @@
+//! One file from one server to disk, through whatever breaks on the way.
+//!
+//! The digest is computed as the bytes come. A transfer that broke is taken up where it broke (`Range`); because the whole file's
+//! digest is checked at the end, a server that lies about ranges costs one more transfer from the start and nothing else.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::address::{Address, Scheme};
+use super::http::{Client, Response, Trouble, classify_io};
+use super::{FetchError, FetchOptions, Mirrors, Progress};
+use crate::fsio::{IoResultExt, PathError};
+use crate::model::{Hasher, Sha256};
+
+/// Bytes that are read at once.
+const BUFFER: usize = 128 << 10;
+
+/// A try that brought this many bytes was worth it: patience starts anew.
+const WORTHWHILE: u64 = 1 << 20;
+
+/// A server that sends fewer bytes than this in the time after which it counts as stalled might as well send none.
+const FEWEST: u64 = 4 << 10;
+
+/// Between two reports of progress.
+const REPORT_EVERY: Duration = Duration::from_millis(50);
+
+/// Between two looks at whether the fetch was stopped, during a pause.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Everything that one fetch needs, whichever server is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub(super) name: &'a str,
+    pub(super) wanted: Sha256,
+    /// The file's length, if it is known.
+    pub(super) size: Option<u64>,
+    pub(super) into: &'a Path,
+    pub(super) client: &'a Client,
+    pub(super) options: &'a FetchOptions,
+    pub(super) mirrors: &'a Mirrors,
+    pub(super) progress: &'a dyn Fn(Progress) -> ControlFlow<()>,
+}
+
+/// Why one server did not give the file.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// It does not have it.
+    Gone(String),
+    /// It has another one.
+    Mismatch(Sha256),
+    /// It did not serve it.
+    Unserved(String),
+    /// No server can help.
+    Fatal(FetchError),
+}
+
+impl Job<'_> {
+    /// Tells how it gets on.
+    ///
+    /// # Errors
+    /// If the listener wants to stop.
+    pub(super) fn report(&self, progress: Progress) -> Result<(), FetchError> {
+        match (self.progress)(progress) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(FetchError::Stopped { name: self.name.to_owned() }),
+        }
+    }
+
+    /// Does `work` until it succeeds, fails for good, or has failed too often without getting further.
+    pub(super) fn patiently<T>(&self, url: &Address, mut work: impl FnMut() -> Result<T, (Trouble, bool)>) -> Result<T, Failed> {
+        let mut failures = 0;
+        loop {
+            let (trouble, further) = match work() {
+                Ok(done) => return Ok(done),
+                Err(failed) => failed,
+            };
+            let (reason, after) = match trouble {
+                Trouble::Gone(reason) => return Err(Failed::Gone(reason)),
+                Trouble::Refused(reason) => return Err(Failed::Unserved(reason)),
+                Trouble::Fatal(error) => return Err(Failed::Fatal(error)),
+                Trouble::Passing { reason, after } => (reason, after),
+            };
+            failures = if further { 1 } else { failures + 1 };
+            if failures >= self.options.attempts {
+                let tries = if failures == 1 { "once".to_owned() } else { format!("{failures} times") };
+                return Err(Failed::Unserved(format!("{reason} (tried {tries})")));
+            }
+            let doubled = self.options.first_pause.saturating_mul(1 << (failures - 1).min(16));
+            let pause = after.unwrap_or(doubled).max(doubled).min(self.options.longest_pause);
+            self.rest(url, reason, pause).map_err(Failed::Fatal)?;
+        }
+    }
+
+    /// Waits, and listens meanwhile.
+    fn rest(&self, url: &Address, reason: String, pause: Duration) -> Result<(), FetchError> {
+        self.report(Progress::Retrying { url: url.to_string(), reason, pause })?;
+        let until = Instant::now() + pause;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(LOOK_EVERY));
+            self.report(Progress::Waiting)?;
+        }
+    }
+
+    /// Gets the file from `url` into `file`, of which nothing is kept. Returns its length.
+    pub(super) fn download(&self, url: &Address, file: &mut File) -> Result<u64, Failed> {
+        let written = file.stream_position().at("seek in", self.into).map_err(|error| Failed::Fatal(error.into()))?;
+        let mut transfer = Transfer { job: *self, file, hasher: Hasher::default(), written, furthest: 0, validator: None, resumed: false };
+        transfer.restart().map_err(Failed::Fatal)?;
+        let mut mismatch = None;
+        let result = self.patiently(url, || {
+            let done = if url.scheme == Scheme::File { transfer.copy(url) } else { transfer.attempt(url) };
+            let complete = done.map_err(|trouble| (trouble, transfer.got_further()))?;
+            let got = transfer.hasher.clone().finish();
+            if got == self.wanted {
+                return Ok(None);
+            }
+            // An end that nobody announced, or a piece from a later try, may be the reason: once more from the start.
+            let doubtful = mismatch != Some(got) && (transfer.resumed || !complete);
+            mismatch = Some(got);
+            if !doubtful {
+                return Ok(Some(got));
+            }
+            transfer.restart().map_err(|error| (Trouble::Fatal(error), false))?;
+            Err((Trouble::passing("what came is not the declared file"), false))
+        });
+        match (result, mismatch) {
+            (Ok(None), _) => Ok(transfer.written),
+            (Ok(Some(got)), _) | (Err(Failed::Unserved(_)), Some(got)) => Err(Failed::Mismatch(got)),
+            (Err(failed), _) => Err(failed),
+        }
+    }
+}
+
+/// A file on its way.
+struct Transfer<'a> {
+    job: Job<'a>,
+    file: &'a mut File,
+    hasher: Hasher,
+    written: u64,
+    /// The most that was ever written before a try that was worth it.
+    furthest: u64,
+    /// The server's name for the version that the bytes so far are of.
+    validator: Option<String>,
+    resumed: bool,
+}
+
+impl Transfer<'_> {
+    /// Whether the last try got further than any before, by enough to be worth it. A server that always breaks at the same place never
+    /// is, so patience ends.
+    fn got_further(&mut self) -> bool {
+        let further = self.written >= self.furthest + WORTHWHILE;
+        if further {
+            self.furthest = self.written;
+        }
+        further
+    }
+
+    /// Forgets what came so far.
+    fn restart(&mut self) -> Result<(), FetchError> {
+        if self.written > 0 {
+            self.file.set_len(0).and_then(|()| self.file.rewind()).at("empty", self.job.into)?;
+        }
+        self.hasher = Hasher::default();
+        self.written = 0;
+        self.validator = None;
+        self.resumed = false;
+        Ok(())
+    }
+
+    /// One request, from where the last one broke. Returns whether the server said how long the file is.
+    fn attempt(&mut self, url: &Address) -> Result<bool, Trouble> {
+        let job = self.job;
+        job.report(Progress::Asking { url: url.to_string() }).map_err(Trouble::Fatal)?;
+        let range = format!("bytes={}-", self.written);
+        let mut headers = vec![("accept", "*/*"), ("accept-encoding", "identity")];
+        if self.written > 0 {
+            headers.push(("range", &range));
+            if let Some(validator) = &self.validator {
+                headers.push(("if-range", validator));
+            }
+        }
+        let response = match job.client.get(url, &headers, job.options, job.mirrors) {
+            // Nothing lies behind what we have (416, for instance): whatever this is, begin again.
+            Err(Trouble::Refused(reason)) if self.written > 0 => {
+                self.restart().map_err(Trouble::Fatal)?;
+                return Err(Trouble::passing(reason));
+            }
+            other => other?,
+        };
+        if self.written > 0 {
+            if continues(&response, self.written) {
+                self.resumed = true;
+            } else {
+                self.restart().map_err(Trouble::Fatal)?;
+            }
+        } else if response.status == 206 {
+            return Err(Trouble::Refused("it sends a part that nobody asked for".to_owned()));
+        }
+        if self.validator.is_none() {
+            let strong = response.header("etag").filter(|tag| !tag.starts_with("W/"));
+            self.validator = strong.or_else(|| response.header("last-modified")).map(str::to_owned);
+        }
+        let total = response.length.map(|length| self.written + length);
+        self.pump(response.body, total)?;
+        Ok(total.is_some())
+    }
+
+    /// Copies from a mirror that is a directory of this machine.
+    fn copy(&mut self, url: &Address) -> Result<bool, Trouble> {
+        let path = url.file_path();
+        let source = match File::open(&path) {
+            Ok(source) => source,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Trouble::Gone("it does not have the file".to_owned())),
+            Err(error) => return Err(Trouble::Refused(PathError::new("open", path, error).to_string())),
+        };
+        let metadata = source.metadata().map_err(|error| Trouble::Refused(error.to_string()))?;
+        if !metadata.is_file() {
+            return Err(Trouble::Gone("it is no file".to_owned()));
+        }
+        self.pump(Box::new(source), Some(metadata.len()))?;
+        Ok(true)
+    }
+
+    /// Moves bytes until the body ends.
+    fn pump(&mut self, mut body: Box<dyn Read>, total: Option<u64>) -> Result<(), Trouble> {
+        let limit = self.job.size.unwrap_or(self.job.options.largest_file);
+        let too_long = |length: u64| Trouble::Refused(format!("it sends {length} bytes or more, but the file may have {limit} at most"));
+        if let Some(total) = total.filter(|total| *total > limit) {
+            return Err(too_long(total));
+        }
+        let mut buffer = vec![0u8; BUFFER];
+        let mut reported: Option<Instant> = None;
+        let mut window = (Instant::now(), self.written);
+        loop {
+            if window.0.elapsed() > self.job.options.stall {
+                if self.written - window.1 < FEWEST {
+                    return Err(Trouble::passing("it sends next to nothing"));
+                }
+                window = (Instant::now(), self.written);
+            }
+            let count = match body.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(classify_io(&error)),
+            };
+            let bytes = &buffer[..count];
+            if self.written + count as u64 > limit {
+                return Err(too_long(self.written + count as u64));
+            }
+            self.file.write_all(bytes).at("write", self.job.into).map_err(|error| Trouble::Fatal(error.into()))?;
+            self.hasher.update(bytes);
+            self.written += count as u64;
+            if reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
+                reported = Some(Instant::now());
+                self.job.report(Progress::Received { bytes: self.written, total }).map_err(Trouble::Fatal)?;
+            }
+        }
+        match total {
+            Some(total) if self.written < total => Err(Trouble::passing("it ended before the file did")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether this response goes on exactly where the file ends now.
+fn continues(response: &Response, written: u64) -> bool {
+    let range = response.header("content-range").and_then(|range| range.trim().strip_prefix("bytes "));
+    let start = range.and_then(|range| range.split('-').next()).and_then(|start| start.trim().parse().ok());
+    response.status == 206 && start == Some(written)
+}

@@ -1,0 +1,395 @@
+//! Where steps are carried out: everything a worker thread needs, and what it does with one step.
+//!
+//! In: a [`Step`] whose inputs are all in the store. Out: [`Finished`], staged but not registered, or a [`StepFailure`]. One step runs on one
+//! thread; the lock on its resolved derivation keeps other processes from doing the same work.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::fsio::{IoResultExt, RangeLock};
+use crate::model::{
+    BuildRecord, BuildStatus, BuildTrace, Builder, DerivationHash, LeafInput, OutputName, PathInfo, SandboxLevel, StorePath,
+};
+use crate::sandbox::{Limits, SandboxExit};
+use crate::store::{NewDerivation, OutputTree, Registration, ScratchDir, Staged, Store, StoreError};
+
+use super::builtin::{self, BuiltinInput, BuiltinJob};
+use super::error::{StepError, StepFailure};
+use super::event::{Event, Outcome, Reporter, StepId, Work};
+use super::fetch::{FetchRequest, Fetcher, Progress};
+use super::outputs::check_policies;
+use super::plan::{Realise, Reason, Step};
+use super::source::Sources;
+use super::stop::{LOOK, Stop};
+
+/// How to build.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Builders that run at once.
+    pub jobs: usize,
+    /// Cores that each is told to use (`KILN_CORES`).
+    pub cores: usize,
+    /// Whether steps that do not need a failed one still run.
+    pub keep_going: bool,
+    /// Seconds a builder may take, in place of what its recipe says.
+    pub timeout: Option<u64>,
+    /// Seconds a builder may print nothing, in place of what its recipe says.
+    pub silence: Option<u64>,
+    /// How well builds must be sealed.
+    pub level: SandboxLevel,
+    /// What one builder may use up.
+    pub limits: Limits,
+    /// Ends the build when requested.
+    pub stop: Stop,
+}
+
+/// Everything a worker needs.
+pub struct Workshop<'a> {
+    /// The store.
+    pub store: &'a Store,
+    /// The project's sources.
+    pub sources: &'a Sources,
+    /// Makes a fetcher when the first file must be fetched: reading the machine's configuration costs time.
+    pub fetcher: &'a (dyn Fn() -> Fetcher + Sync),
+    /// Hears what happens.
+    pub reporter: &'a dyn Reporter,
+    /// How to build.
+    pub options: &'a Options,
+    made_fetcher: OnceLock<Fetcher>,
+    /// Objects of this run that may not be registered yet.
+    staged: RwLock<HashMap<StorePath, PathInfo>>,
+}
+
+/// A step that ended well.
+#[derive(Debug)]
+pub struct Finished {
+    /// What it came out as.
+    pub outputs: BTreeMap<OutputName, StorePath>,
+    /// What is to be registered.
+    pub registration: Registration,
+    /// Whether it ran.
+    pub outcome: Outcome,
+}
+
+impl<'a> Workshop<'a> {
+    /// A workshop.
+    pub fn new(
+        store: &'a Store,
+        sources: &'a Sources,
+        fetcher: &'a (dyn Fn() -> Fetcher + Sync),
+        reporter: &'a dyn Reporter,
+        options: &'a Options,
+    ) -> Self {
+        Self { store, sources, fetcher, reporter, options, made_fetcher: OnceLock::new(), staged: RwLock::default() }
+    }
+
+    /// Carries out one step.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn run(&self, id: StepId, step: &Step, waiting: usize) -> Result<Finished, Box<StepFailure>> {
+        let (name, work, reason) = describe(step);
+        self.reporter.report(&Event::Started { id, name, work, reason, waiting });
+        let start = Instant::now();
+        let result = match step {
+            Step::AddSource(path) => self.add_source(path).map_err(|error| failure(step, error)),
+            Step::Realise(realise) => self.realise(id, step, realise),
+        };
+        match &result {
+            Ok(finished) => self.reporter.report(&Event::Finished { id, outcome: finished.outcome, duration: start.elapsed() }),
+            Err(failure) => self.reporter.report(&Event::Failed { id, failure }),
+        }
+        result
+    }
+
+    /// The closure of `paths` among valid and staged objects.
+    ///
+    /// # Errors
+    /// If one of them is neither.
+    pub fn closure<'p>(&self, paths: impl IntoIterator<Item = &'p StorePath>) -> Result<Vec<StorePath>, StoreError> {
+        self.store.closure_with(paths, &self.staged.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note_staged(&self, objects: &[Staged]) {
+        let mut staged = self.staged.write().unwrap_or_else(PoisonError::into_inner);
+        staged.extend(objects.iter().map(|object| (object.info.path.clone(), object.info.clone())));
+    }
+
+    fn add_source(&self, path: &StorePath) -> Result<Finished, StepError> {
+        let staged = self.sources.stage(path, self.store)?;
+        self.note_staged(std::slice::from_ref(&staged));
+        Ok(Finished {
+            outputs: BTreeMap::from([(OutputName::out(), path.clone())]),
+            registration: Registration { objects: vec![staged], ..Registration::default() },
+            outcome: Outcome::Done,
+        })
+    }
+
+    fn realise(&self, id: StepId, step: &Step, realise: &Realise) -> Result<Finished, Box<StepFailure>> {
+        let fail = |error: StepError| failure(step, error);
+        let _lock = self.lock(id, &realise.resolved_hash).map_err(fail)?;
+        if let Some(outputs) = self.made_meanwhile(realise).map_err(|error| fail(error.into()))? {
+            return Ok(Finished { outputs, registration: Registration::default(), outcome: Outcome::Found });
+        }
+        match &realise.resolved.builder {
+            Builder::Fetch(fetch) => self.fetch(id, realise, fetch).map_err(fail),
+            Builder::Builtin(builtin) => {
+                let scratch = self.store.new_scratch().map_err(|error| fail(error.into()))?;
+                let timer = Timer::start();
+                let trees = self.run_builtin(realise, builtin, &scratch).map_err(fail)?;
+                self.keep(realise, trees, &timer, None).map_err(fail)
+            }
+            Builder::Script(script) => self.realise_script(id, step, realise, script),
+        }
+    }
+
+    /// Waits until no other process is at this derivation.
+    fn lock(&self, id: StepId, resolved: &DerivationHash) -> Result<RangeLock, StepError> {
+        let path = self.store.dir().join("locks/builds");
+        let mut key = [0u8; 8];
+        key.copy_from_slice(&resolved.0.as_bytes()[..8]);
+        let mut told = false;
+        loop {
+            if let Some(lock) = RangeLock::try_take(&path, u64::from_le_bytes(key))? {
+                return Ok(lock);
+            }
+            if !std::mem::replace(&mut told, true) {
+                self.reporter.report(&Event::Blocked { id });
+            }
+            if self.options.stop.is_requested() {
+                return Err(StepError::Stopped);
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// What another process, or the user, has put into the store since the plan was made.
+    fn made_meanwhile(&self, realise: &Realise) -> Result<Option<BTreeMap<OutputName, StorePath>>, StoreError> {
+        if realise.reason == Reason::Requested {
+            return Ok(None);
+        }
+        if let Some(path) = realise.node.derivation.known_path() {
+            let found = !self.store.hold([&path])?.is_empty();
+            return Ok(found.then(|| BTreeMap::from([(OutputName::out(), path)])));
+        }
+        for stored in self.store.traces_for(&realise.resolved_hash)? {
+            let usable = stored.present && stored.trace.level >= self.options.level;
+            if usable && self.store.hold(stored.trace.outputs.values())?.len() == stored.trace.outputs.len() {
+                return Ok(Some(stored.trace.outputs));
+            }
+        }
+        Ok(None)
+    }
+
+    fn fetch(&self, id: StepId, realise: &Realise, fetch: &crate::model::Fetch) -> Result<Finished, StepError> {
+        let source = realise.node.hints.fetch.as_ref().ok_or(StepError::NowhereToFetch)?;
+        let fetcher = self.made_fetcher.get_or_init(self.fetcher);
+        let name = &realise.resolved.name;
+        let scratch = self.store.new_scratch()?;
+        let file = scratch.path().join("file");
+        let request = FetchRequest { source, name: name.as_str(), sha256: fetch.sha256, size: None };
+        fetcher.fetch(&request, &file, &|progress| {
+            if let Progress::Received { bytes, total } = progress {
+                self.reporter.report(&Event::Received { id, bytes, total });
+            }
+            if self.options.stop.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        let staged = self.store.stage_flat(file, name.clone(), &fetch.sha256)?;
+        self.note_staged(std::slice::from_ref(&staged));
+        Ok(Finished {
+            outputs: BTreeMap::from([(OutputName::out(), staged.info.path.clone())]),
+            registration: Registration { objects: vec![staged], ..Registration::default() },
+            outcome: Outcome::Done,
+        })
+    }
+
+    fn run_builtin(
+        &self,
+        realise: &Realise,
+        builtin: &crate::model::BuiltinBuilder,
+        scratch: &ScratchDir,
+    ) -> Result<Vec<OutputTree>, StepError> {
+        let physical = |path: &StorePath| BuiltinInput { logical: path.clone(), physical: self.store.physical(path) };
+        let inputs = realise.resolved.inputs.iter().map(|(label, path)| (label.clone(), physical(path))).collect();
+        let out = scratch.path().join("out");
+        builtin::run(&BuiltinJob { kind: &builtin.kind, arguments: &builtin.arguments, inputs: &inputs, out: &out })?;
+        // The tree outlives the scratch directory only once it is staged, so it is moved next to where staging expects it.
+        Ok(vec![OutputTree { tree: out, name: realise.resolved.name.clone(), scratch: None }])
+    }
+
+    fn realise_script(
+        &self,
+        id: StepId,
+        step: &Step,
+        realise: &Realise,
+        script: &crate::model::ScriptBuilder<StorePath>,
+    ) -> Result<Finished, Box<StepFailure>> {
+        let fail = |error: StepError| failure(step, error);
+        let here = crate::build::system();
+        if realise.resolved.system != here {
+            return Err(fail(StepError::OtherSystem { wanted: realise.resolved.system.clone(), here }));
+        }
+        let closure = self.closure(realise.resolved.all_inputs()).map_err(|error| fail(error.into()))?;
+        let scratch = self.store.new_scratch().map_err(|error| fail(error.into()))?;
+        let timer = Timer::start();
+        let run = self.run_script(id, realise, script, &closure, &scratch).map_err(fail)?;
+        let kept = self.keep_log(realise, run.log).and_then(|()| self.keep_run(realise, run.result, &timer, run.exit.as_ref()));
+        kept.map_err(|error| {
+            // The next build of the same derivation would fail too, so what it left is worth a look.
+            let keep = !matches!(error, StepError::Stopped);
+            self.record_failure(realise, &error, &timer, run.exit.as_ref());
+            let kept = keep && self.store.keep_failed(scratch, &realise.node.hash.to_string()).is_ok();
+            Box::new(StepFailure { tail: run.tail, kept, ..*failure(step, error) })
+        })
+    }
+
+    fn keep_log(&self, realise: &Realise, log: Option<PathBuf>) -> Result<(), StepError> {
+        if let Some(log) = log {
+            let place = self.store.new_log(&realise.resolved_hash)?;
+            std::fs::rename(&log, &place).at("move the log to", &place)?;
+        }
+        Ok(())
+    }
+
+    fn keep_run(
+        &self,
+        realise: &Realise,
+        trees: Result<Vec<OutputTree>, StepError>,
+        timer: &Timer,
+        exit: Option<&SandboxExit>,
+    ) -> Result<Finished, StepError> {
+        self.keep(realise, trees?, timer, exit)
+    }
+
+    /// Stages what a builder made, checks it against its policies, and puts trace and record beside it.
+    fn keep(&self, realise: &Realise, trees: Vec<OutputTree>, timer: &Timer, exit: Option<&SandboxExit>) -> Result<Finished, StepError> {
+        let root = match &realise.resolved.builder {
+            Builder::Script(script) => Some(&script.root),
+            _ => None,
+        };
+        // What the builder could see is what it can refer to. A builtin's layers are read, not referred to, but their bytes may do so.
+        let look_for: BTreeSet<StorePath> = self.closure(realise.resolved.all_inputs())?.into_iter().collect();
+        let staged = self.store.stage(trees, &look_for)?;
+        let by_output: BTreeMap<OutputName, Staged> = realise.resolved.outputs.keys().cloned().zip(staged).collect();
+        check_policies(self.store, &realise.resolved, root, &by_output, &|path| self.closure([path]))?;
+        let outputs: BTreeMap<_, _> = by_output.iter().map(|(output, object)| (output.clone(), object.info.path.clone())).collect();
+        let level = if root.is_some() { self.options.level } else { SandboxLevel::Strict };
+        let trace =
+            BuildTrace { resolved: realise.resolved_hash, outputs: outputs.clone(), system: realise.resolved.system.clone(), level };
+        let record = self.record(realise, BuildStatus::Built, outputs.clone(), timer, exit);
+        let objects: Vec<Staged> = by_output.into_values().collect();
+        self.note_staged(&objects);
+        let derivations = vec![new_derivation(realise)?];
+        let registration = Registration { objects, traces: vec![trace], records: vec![record], derivations };
+        Ok(Finished { outputs, registration, outcome: Outcome::Done })
+    }
+
+    fn record_failure(&self, realise: &Realise, error: &StepError, timer: &Timer, exit: Option<&SandboxExit>) {
+        let record = self.record(realise, BuildStatus::Failed(error.to_string()), BTreeMap::new(), timer, exit);
+        let derivations = new_derivation(realise).into_iter().collect();
+        // The build's own error is what the user must see; that its record could not be kept would only hide it.
+        let _ = self.store.register(&Registration { records: vec![record], derivations, ..Registration::default() });
+    }
+
+    fn record(
+        &self,
+        realise: &Realise,
+        status: BuildStatus,
+        outputs: BTreeMap<OutputName, StorePath>,
+        timer: &Timer,
+        exit: Option<&SandboxExit>,
+    ) -> BuildRecord {
+        let resolved = &realise.resolved;
+        let mut inputs: BTreeMap<String, StorePath> =
+            resolved.inputs.iter().map(|(label, path)| (label.to_string(), path.clone())).collect();
+        if let Builder::Script(script) = &resolved.builder {
+            inputs.insert("root".to_owned(), script.root.clone());
+        }
+        let leaves = resolved.inputs.values().filter(|path| self.sources.holds(path));
+        BuildRecord {
+            derivation: realise.node.hash,
+            resolved: realise.resolved_hash,
+            name: resolved.name.to_string(),
+            status,
+            outputs,
+            leaves: leaves.map(|path| LeafInput { path: path.clone(), span: self.sources.span(path) }).collect(),
+            inputs,
+            span: realise.node.hints.span.clone(),
+            level: self.options.level,
+            layers: exit.map(|exit| exit.layers.clone()).unwrap_or_default(),
+            machine: machine().clone(),
+            started_ms: timer.started_ms,
+            duration_ms: timer.start.elapsed().as_millis() as u64,
+            cpu_ms: exit.map(|exit| exit.cpu_ms),
+            peak_kib: exit.map(|exit| exit.peak_kib),
+        }
+    }
+}
+
+struct Timer {
+    start: Instant,
+    started_ms: u64,
+}
+
+impl Timer {
+    fn start() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Self { start: Instant::now(), started_ms: since.as_millis() as u64 }
+    }
+}
+
+fn new_derivation(realise: &Realise) -> Result<NewDerivation, StepError> {
+    let canonical = realise.node.derivation.canonical()?;
+    let hints = serde_json::to_string(&realise.node.hints).unwrap_or_default();
+    Ok(NewDerivation { hash: realise.node.hash, canonical, hints })
+}
+
+fn describe(step: &Step) -> (&str, Work, Option<&Reason>) {
+    match step {
+        Step::AddSource(path) => (path.name().as_str(), Work::AddSource, None),
+        Step::Realise(realise) => {
+            let work = match &realise.resolved.builder {
+                Builder::Script(_) => Work::Build,
+                Builder::Builtin(_) => Work::Builtin,
+                Builder::Fetch(_) => Work::Fetch,
+            };
+            (realise.resolved.name.as_str(), work, Some(&realise.reason))
+        }
+    }
+}
+
+fn failure(step: &Step, error: StepError) -> Box<StepFailure> {
+    let (name, ..) = describe(step);
+    let node = match step {
+        Step::Realise(realise) => Some(&realise.node),
+        Step::AddSource(_) => None,
+    };
+    Box::new(StepFailure {
+        name: name.to_owned(),
+        derivation: node.map(|node| node.hash),
+        span: node.and_then(|node| node.hints.span.clone()),
+        error,
+        tail: Vec::new(),
+        kept: false,
+    })
+}
+
+/// What a record says about this machine.
+fn machine() -> &'static BTreeMap<String, String> {
+    static MACHINE: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    MACHINE.get_or_init(|| {
+        let mut facts = BTreeMap::new();
+        if let Ok(name) = nix::sys::utsname::uname() {
+            facts.insert("kernel".to_owned(), name.release().to_string_lossy().into_owned());
+            facts.insert("machine".to_owned(), name.machine().to_string_lossy().into_owned());
+        }
+        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+        facts.extend(model.map(|(_, model)| ("processor".to_owned(), model.trim().to_owned())));
+        facts.insert("cores".to_owned(), std::thread::available_parallelism().map_or(1, usize::from).to_string());
+        facts
+    })
+}

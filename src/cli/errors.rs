@@ -1,0 +1,148 @@
+//! The library's errors as the user sees them: the same words, with advice and an exit code.
+
+use crate::build::config::ConfigError;
+use crate::build::fetch::FetchError;
+use crate::build::lock::LockError;
+use crate::build::plan::PlanError;
+use crate::build::{BuildError, StepError, StepFailure};
+use crate::fsio::PathError;
+use crate::sandbox::SandboxError;
+use crate::store::StoreError;
+
+use super::exit;
+use super::failure::Failure;
+use super::ui::{self, DIM, paint};
+
+const DISK_FULL: &str = "the disk is full: make room (`kiln gc` removes what nothing holds), then run the same command again";
+
+impl From<PathError> for Failure {
+    fn from(error: PathError) -> Self {
+        let failure = Self::new(&error);
+        if error.is_disk_full() { failure.hint(DISK_FULL) } else { failure }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::request(&error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let failure = Self::new(&error);
+        if is_disk_full(&error) {
+            return failure.hint(DISK_FULL);
+        }
+        match error {
+            StoreError::NotAStore { .. } => failure
+                .code(exit::BAD_REQUEST)
+                .hint("`kiln build` and `kiln store add` make a store where there is none; `--store DIR` names another"),
+            StoreError::OtherFormat { .. } => {
+                failure.code(exit::BAD_REQUEST).hint("use the kiln that made it, or another store (`--store DIR`); nothing was changed")
+            }
+            _ => failure,
+        }
+    }
+}
+
+/// Whether a full disk is at the bottom of an error.
+fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let by_path = error.downcast_ref::<PathError>().is_some_and(PathError::is_disk_full);
+        let by_io = error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull);
+        if by_path || by_io {
+            return true;
+        }
+        next = error.source();
+    }
+    // A transparent error hides its own link of the chain, and the database has words of its own.
+    let text = error.to_string();
+    text.contains("No space left on device") || text.contains("database or disk is full")
+}
+
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
+        let failure = Self::new(&error);
+        let hint = error.hint().map(str::to_owned);
+        match error {
+            SandboxError::Layer { .. } => {
+                let failure = hint.into_iter().fold(failure.code(exit::CANNOT_SEAL), Failure::hint);
+                failure
+                    .hint("`kiln doctor` shows what this machine allows; `--sandbox=relaxed` builds without the missing layer, on record")
+            }
+            _ => failure,
+        }
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        let failure = Self::new(&error);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        Self::new(&error)
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Store(error) | BuildError::Plan(PlanError::Knowledge(error)) => error.into(),
+            other => Self::new(other),
+        }
+    }
+}
+
+impl From<StepError> for Failure {
+    fn from(error: StepError) -> Self {
+        let failure = Self::new(&error);
+        match error {
+            StepError::Sandbox(error) => error.into(),
+            StepError::Store(error) => error.into(),
+            StepError::Fetch(error) => error.into(),
+            StepError::Io(error) => error.into(),
+            StepError::Stopped => failure.code(exit::INTERRUPTED),
+            StepError::TimedOut(_) => failure.hint("`--timeout SECONDS` allows more"),
+            StepError::Silent(_) => failure.hint("`--silence SECONDS` allows more"),
+            StepError::UnmarkedRoot { .. } => {
+                failure.hint("let the script write `$KILN_ROOT` to `$out/.kiln-root`, or remove the file's execute permission")
+            }
+            StepError::OtherRoot { .. } => failure.hint("give both derivations the same `root`"),
+            StepError::ForbiddenReference { .. } => {
+                failure.hint("strip the path from the file, or allow the reference with `references = [...]` in the recipe")
+            }
+            StepError::ForbiddenLink { .. } => failure.hint("copy the link's target instead, or set `links = True` in the recipe"),
+            StepError::MissingOutput { .. } => failure.hint("the script must create every output that the recipe declares"),
+            _ => failure,
+        }
+    }
+}
+
+/// A failed step, whole: what, where, why, the log's end, and how to look closer. `target` is what the user would name it by.
+pub fn step_failure(step: StepFailure, target: Option<&str>) -> Failure {
+    let StepFailure { name, span, error, tail, kept, .. } = step;
+    let mut failure = Failure::from(error);
+    failure.message = format!("cannot make {}: {}", ui::harmless(&name), failure.message);
+    failure.details.extend(span.map(|span| format!("declared at {span}")));
+    if !tail.is_empty() {
+        failure.details.push(paint(DIM, "the log ends with"));
+        failure.details.extend(tail.iter().map(|line| format!("{} {}", paint(DIM, "|"), ui::harmless(line))));
+    }
+    let named = target.unwrap_or(&name);
+    if !tail.is_empty() {
+        failure.hints.push(format!("`kiln log {named}` shows the whole log"));
+    }
+    if kept {
+        failure.hints.push(format!("`kiln shell --failed {named}` opens the sandbox as it was left"));
+    }
+    failure
+}

@@ -1,0 +1,35 @@
+//! `kiln gc`: removes what nothing holds.
+
+use crate::store::{GcOptions, GcReport};
+
+use super::session::Globals;
+use super::ui::bytes;
+use super::{Exit, exit};
+
+/// Remove what no out-link, pin or running build holds
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  kiln gc --dry-run\n  kiln store pin release-1 runtime && kiln gc")]
+pub struct Args {
+    /// Only say what would be removed
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the store cannot be read or written.
+pub fn run(globals: &Globals, args: &Args) -> Exit {
+    let report = globals.open_existing_store()?.gc(GcOptions { dry_run: args.dry_run })?;
+    globals.ui().print(&report, render)?;
+    Ok(exit::OK)
+}
+
+fn render(report: &GcReport) -> String {
+    let verb = if report.dry_run { "would remove" } else { "removed" };
+    let mut text = format!("{verb} {} objects, {}; {} kept\n", report.objects, bytes(report.bytes), report.kept);
+    if report.leftovers + report.scratch > 0 {
+        text.push_str(&format!("{verb} {} leftovers and {} scratch directories\n", report.leftovers, report.scratch));
+    }
+    text
+}

@@ -1,0 +1,93 @@
+//! `kiln lock …`: writes down which exact files a list of packages stands for.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::build::fetch::Mirrors;
+use crate::build::lock::{DebianLock, DebianLockOptions, LockChanges, lock_debian};
+
+use super::failure::Failure;
+use super::session::{self, Globals};
+use super::{Exit, exit};
+
+/// Write down which exact files a list of packages stands for
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Lock Debian packages and everything they need, through apt
+    #[command(
+        after_help = "Examples:\n  kiln lock debian                 refresh the lock\n  kiln lock debian bash make clang-14   lock these packages"
+    )]
+    Debian(DebianArgs),
+}
+
+/// Arguments of `lock debian`.
+#[derive(Debug, clap::Args)]
+pub struct DebianArgs {
+    /// Packages [default: those of the lock that is there]
+    packages: Vec<String>,
+    /// The lock file [default: derivations/locks/debian.json]
+    #[arg(long, value_name = "FILE")]
+    lock: Option<PathBuf>,
+    /// The release, such as bookworm [default: that of the lock, or the machine's]
+    #[arg(long, value_name = "NAME")]
+    suite: Option<String>,
+    /// The architecture
+    #[arg(long, value_name = "NAME")]
+    architecture: Option<String>,
+    /// Only say what would change
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Locked {
+    file: PathBuf,
+    packages: usize,
+    changes: LockChanges,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If apt cannot resolve the packages, or the lock cannot be written.
+pub fn run(globals: &Globals, command: &Command) -> Exit {
+    let Command::Debian(args) = command;
+    let project = globals.project()?;
+    let file = args.lock.clone().unwrap_or_else(|| project.join("derivations/locks/debian.json"));
+    let old = DebianLock::read(&file)?;
+    let lock = resolve(&project, args, old.as_ref())?;
+    let locked = Locked { changes: lock.changes_since(old.as_ref()), packages: lock.packages.len(), file };
+    if !args.dry_run {
+        lock.write(&locked.file)?;
+    }
+    globals.ui().print(&locked, render)?;
+    Ok(exit::OK)
+}
+
+fn resolve(project: &Path, args: &DebianArgs, old: Option<&DebianLock>) -> Result<DebianLock, Failure> {
+    let requested =
+        if args.packages.is_empty() { old.map(|lock| lock.requested.clone()).unwrap_or_default() } else { args.packages.clone() };
+    if requested.is_empty() {
+        return Err(
+            Failure::request("there is no lock yet, so name the packages").hint("for example `kiln lock debian bash coreutils make`")
+        );
+    }
+    let options = DebianLockOptions {
+        suite: args.suite.clone().or_else(|| old.map(|lock| lock.suite.clone())),
+        architecture: args.architecture.clone().or_else(|| old.map(|lock| lock.architecture.clone())).unwrap_or_else(|| "amd64".to_owned()),
+        ..DebianLockOptions::default()
+    };
+    let mirrors = Mirrors::from_machine(&session::configure(project)?);
+    Ok(lock_debian(&requested, &options, &mirrors)?)
+}
+
+fn render(locked: &Locked) -> String {
+    let LockChanges { added, removed, changed } = &locked.changes;
+    let mut text = String::new();
+    added.iter().for_each(|(name, version)| text.push_str(&format!("+ {name} {version}\n")));
+    removed.iter().for_each(|(name, version)| text.push_str(&format!("- {name} {version}\n")));
+    changed.iter().for_each(|(name, change)| text.push_str(&format!("~ {name} {} → {}\n", change.before, change.after)));
+    text.push_str(&format!("{}: {} packages\n", locked.file.display(), locked.packages));
+    text
+}

@@ -1,0 +1,81 @@
+//! `kiln log`: what a builder printed.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::fsio::IoResultExt;
+use crate::model::{BuildRecord, BuildStatus};
+use crate::store::Store;
+
+use super::failure::Failure;
+use super::session::{self, Globals, ParamArgs};
+use super::{Exit, exit};
+
+/// Show the log of a target's latest build
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  kiln log libpython\n  kiln log host-python-3.11.2 | grep -i warning")]
+pub struct Args {
+    /// A target, or the name of a derivation that it needs
+    target: String,
+    #[command(flatten)]
+    params: ParamArgs,
+}
+
+#[derive(Serialize)]
+struct Logged {
+    record: BuildRecord,
+    logs: Vec<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If nothing of that name was built here.
+pub fn run(globals: &Globals, args: &Args) -> Exit {
+    let store = globals.open_existing_store()?;
+    let record = latest_record(globals, &store, &args.target, &args.params)?;
+    let logs = store.logs(&record.resolved)?;
+    if globals.json {
+        globals.ui().print(&Logged { record, logs }, |_| String::new())?;
+        return Ok(exit::OK);
+    }
+    match logs.last() {
+        Some(log) => copy(log)?,
+        None => globals.ui().note(format!("the latest build of {} printed nothing", record.name)),
+    }
+    if let BuildStatus::Failed(why) = &record.status {
+        globals.ui().note(format!("that build failed: {why}"));
+    }
+    Ok(exit::OK)
+}
+
+/// The latest build of a target, or of the derivation with that name.
+///
+/// # Errors
+/// If there is none.
+pub fn latest_record(globals: &Globals, store: &Store, target: &str, params: &ParamArgs) -> Result<BuildRecord, Failure> {
+    // Also a name that no recipe has any more may have been built.
+    let found = session::find(globals, params, target).ok();
+    let name = found.and_then(|found| Some(found.lowering.lowered.graph.get(&found.derivation)?.derivation.name.to_string()));
+    let name = name.unwrap_or_else(|| target.to_owned());
+    let missing = || {
+        Failure::request(format!("nothing called `{name}` was built in this store"))
+            .hint(format!("`kiln build {target}` builds it; a name as in `kiln show` works too"))
+    };
+    store.records_of_name(&name, 1)?.into_iter().next().ok_or_else(missing)
+}
+
+fn copy(log: &std::path::Path) -> Result<(), Failure> {
+    let file = File::open(log).at("open", log)?;
+    let mut decoder = zstd::Decoder::new(file).at("read", log)?;
+    let mut out = std::io::stdout().lock();
+    match std::io::copy(&mut decoder, &mut out).and_then(|_| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("cannot show `{}`: {error}", log.display())))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,117 @@
+//! `kiln shell`: the very sandbox of a build, entered by hand.
+
+use std::io::IsTerminal as _;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use crate::build::event::Silent;
+use crate::build::outputs::{ScratchLayout, scratch_paths};
+use crate::build::plan::{Realise, Reason};
+use crate::build::{Options, Workshop};
+use crate::fsio::IoResultExt;
+use crate::model::{Builder, Input, Node, ResolvedDerivation, ScriptBuilder, StorePath};
+use crate::sandbox::{SCRIPT_PATH, SandboxSpec, Stdio3, spawn};
+use crate::store::Store;
+
+use super::build::{BuildArgs, realise};
+use super::failure::Failure;
+use super::session::{self, Globals, Lowering, ParamArgs};
+use super::{Exit, exit};
+
+/// Open the sandbox of a build
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  kiln shell libpython\n  kiln shell --failed libpython\n  kiln shell libpython -- sh -eu /kiln/script")]
+pub struct Args {
+    /// A target, or the name of a derivation that it needs
+    target: String,
+    /// As its last failed build left it
+    #[arg(long)]
+    failed: bool,
+    /// What to run [default: /bin/bash or /bin/sh]
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+    #[command(flatten)]
+    params: ParamArgs,
+    #[command(flatten)]
+    how: BuildArgs,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If an input cannot be built, or the sandbox cannot be entered.
+pub fn run(globals: &Globals, args: &Args) -> Exit {
+    let found = session::find(globals, &args.params, &args.target)?;
+    let node = session::node(&found.lowering.lowered.graph, &found.derivation)?.clone();
+    let Builder::Script(_) = &node.derivation.builder else {
+        return Err(Failure::request(format!("`{}` is not made by a script, so it has no sandbox", args.target)));
+    };
+    let store = globals.open_store()?;
+    let resolved = resolve(globals, &found.lowering, &store, &node, &args.how)?;
+    let options = args.how.options()?;
+    enter(globals, args, &found.lowering, &store, node, resolved, &options)
+}
+
+/// Builds the inputs, so that the sandbox can show them.
+fn resolve(globals: &Globals, lowering: &Lowering, store: &Store, node: &Node, how: &BuildArgs) -> Result<ResolvedDerivation, Failure> {
+    let inputs: Vec<Input> = node.derivation.all_inputs().cloned().collect();
+    let mut outputs = realise(globals, lowering, store, &inputs, &[], how)?.outputs.into_iter();
+    let next = |_: &Input| outputs.next().flatten().ok_or_else(|| Failure::new(format!("an input of {} is missing", node.derivation.name)));
+    node.derivation.map_inputs(next)
+}
+
+fn enter(
+    globals: &Globals,
+    args: &Args,
+    lowering: &Lowering,
+    store: &Store,
+    node: Node,
+    resolved: ResolvedDerivation,
+    options: &Options,
+) -> Exit {
+    let Builder::Script(script) = resolved.builder.clone() else { return Ok(exit::OK) };
+    let kept = store.kept_failed(&node.hash.to_string());
+    let scratch = store.new_scratch()?;
+    let layout = match (args.failed, kept) {
+        (true, Some(kept)) => ScratchLayout::below(&kept),
+        (true, None) => {
+            return Err(Failure::request(format!("no failed build of {} is kept", node.derivation.name))
+                .hint("a kept build goes away with `kiln gc`; leave `--failed` out to enter a fresh sandbox"));
+        }
+        (false, _) => {
+            let layout = ScratchLayout::below(scratch.path());
+            layout.create()?;
+            layout
+        }
+    };
+    let resolved_hash = resolved.hash().map_err(Failure::new)?;
+    let step = Realise { node: node.into(), resolved, resolved_hash, reason: Reason::Requested, known: None };
+    let no_fetcher = || unreachable!("nothing is fetched to enter a sandbox");
+    let workshop = Workshop::new(store, &lowering.sources, &no_fetcher, &Silent, options);
+    let closure = workshop.closure(step.resolved.all_inputs())?;
+    let mut spec = workshop.sandbox_spec(&step, &script, &closure, &scratch_paths(&step.resolved)?, &layout)?;
+    spec.argv = if args.command.is_empty() { vec![shell_of(store, &script)] } else { args.command.clone() };
+    globals.ui().note(format!("the build's script is {SCRIPT_PATH}; leave with `exit`"));
+    run_here(&mut spec)
+}
+
+fn shell_of(store: &Store, script: &ScriptBuilder<StorePath>) -> String {
+    let root = store.physical(&script.root);
+    let bash = ["bin/bash", "usr/bin/bash"].iter().any(|place| Path::new(&root).join(place).exists());
+    if bash { "/bin/bash".to_owned() } else { "/bin/sh".to_owned() }
+}
+
+/// Runs a sandbox on this terminal, or with these pipes; gives its exit code.
+pub fn run_here(spec: &mut SandboxSpec) -> Exit {
+    let stdin = std::io::stdin();
+    spec.terminal = stdin.is_terminal();
+    let copy = |fd: &dyn AsFd| -> Result<OwnedFd, Failure> { Ok(fd.as_fd().try_clone_to_owned().at("copy", "a standard descriptor")?) };
+    let stdio = Stdio3 {
+        stdin: if spec.terminal { Some(copy(&stdin)?) } else { None },
+        stdout: copy(&std::io::stdout())?,
+        stderr: copy(&std::io::stderr())?,
+    };
+    let ended = spawn(spec, stdio)?.wait()?;
+    let code = ended.code.or_else(|| ended.signal.map(|signal| 128 + signal)).unwrap_or(i32::from(exit::FAILED));
+    Ok(u8::try_from(code).unwrap_or(exit::FAILED))
+}

@@ -1,0 +1,17 @@
+//! The functions that kiln adds to Starlark.
+
+mod arguments;
+mod derivation;
+mod fetch;
+mod files;
+mod trees;
+
+use starlark::environment::GlobalsBuilder;
+
+/// Adds all of them.
+pub(super) fn register(builder: &mut GlobalsBuilder) {
+    derivation::register(builder);
+    fetch::register(builder);
+    files::register(builder);
+    trees::register(builder);
+}
