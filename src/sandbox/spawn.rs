@@ -32,7 +32,7 @@ use crate::model::{LayerOutcome, LayerState};
 /// The three standard descriptors of a builder.
 #[derive(Debug)]
 pub struct Stdio3 {
-    /// Standard input: the terminal, if the spec asks for one; not used otherwise.
+    /// Standard input; `None` is `/dev/null`. If the spec asks for a terminal it must be one.
     pub stdin: Option<OwnedFd>,
     /// Standard output (usually the write end of a pipe; the same pipe for both is fine).
     pub stdout: OwnedFd,
@@ -92,6 +92,10 @@ pub fn spawn(spec: &SandboxSpec, stdio: Stdio3) -> Result<RunningSandbox, Sandbo
 /// As [`spawn`].
 pub fn spawn_program(program: &Path, spec: &SandboxSpec, stdio: Stdio3) -> Result<RunningSandbox, SandboxError> {
     spec.check().map_err(SandboxError::Spec)?;
+    let keep_input = stdio.stdin.is_some();
+    if spec.terminal && !keep_input {
+        return Err(SandboxError::Spec("a terminal is wanted, but none is given".into()));
+    }
     let switch_user = geteuid().as_raw() != spec.host.uid;
     prepare_directories(spec, switch_user)?;
     let namespaces = namespaces::for_level(spec.level);
@@ -114,7 +118,7 @@ pub fn spawn_program(program: &Path, spec: &SandboxSpec, stdio: Stdio3) -> Resul
     let program = spec.argv.first().cloned().unwrap_or_default();
 
     // If the child has died this fails too, but then its report or its end says more.
-    let sent = wire::send(&control, &Order { spec, layers, switch_user });
+    let sent = wire::send(&control, &Order { spec, layers, keep_input, switch_user });
     let report = wire::receive::<Report>(&control).map_err(system("read the sandbox's report"))?;
     match report {
         Some(Report::Started { layers }) => Ok(RunningSandbox { first: child.first, control, layers, cgroup }),
@@ -127,7 +131,7 @@ pub fn spawn_program(program: &Path, spec: &SandboxSpec, stdio: Stdio3) -> Resul
     }
 }
 
-fn system(action: &'static str) -> impl Fn(io::Error) -> SandboxError {
+pub(super) fn system(action: &'static str) -> impl Fn(io::Error) -> SandboxError {
     move |source| SandboxError::System { action, source }
 }
 
@@ -155,16 +159,14 @@ fn start(
     stdio: Stdio3,
     control: UnixStream,
 ) -> Result<Started, SandboxError> {
-    let no_input = || File::open("/dev/null").map(OwnedFd::from).map_err(system("open /dev/null"));
-    let stdin = match stdio.stdin.filter(|_| spec.terminal) {
-        Some(terminal) => terminal,
-        None if spec.terminal => return Err(SandboxError::Spec("a terminal is wanted, but there is none".into())),
-        None => no_input()?,
+    let stdin = match stdio.stdin {
+        Some(given) => given,
+        None => File::open("/dev/null").map(OwnedFd::from).map_err(system("open /dev/null"))?,
     };
     if switch_user {
         // A builder that opens /dev/stdout opens the pipe anew, as its own user.
         let (uid, gid) = (Uid::from_raw(spec.host.uid), Gid::from_raw(spec.host.gid));
-        for fd in [&stdio.stdout, &stdio.stderr].into_iter().filter(|fd| is_pipe(fd.as_fd())) {
+        for fd in [&stdin, &stdio.stdout, &stdio.stderr].into_iter().filter(|fd| is_pipe(fd.as_fd())) {
             fchown(fd, Some(uid), Some(gid)).map_err(|errno| system("give the log's pipe to the builder's user")(errno.into()))?;
         }
     }

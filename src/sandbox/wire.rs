@@ -23,6 +23,8 @@ pub(super) struct Order {
     pub(super) spec: SandboxSpec,
     /// What became of the layers that the parent makes.
     pub(super) layers: Vec<LayerOutcome>,
+    /// Whether standard input is what the caller gave; if not, it is the sandbox's `/dev/null`.
+    pub(super) keep_input: bool,
     /// Whether the child's user changes to the spec's, because the parent is privileged.
     pub(super) switch_user: bool,
 }

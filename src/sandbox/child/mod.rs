@@ -58,7 +58,7 @@ fn carry_out(control: &UnixStream, order: Order) -> Report {
 
 /// Every step up to the builder's start.
 fn prepare(order: Order) -> Result<(builder::Builder, Layers), Failure> {
-    let Order { spec, layers, switch_user } = order;
+    let Order { spec, layers, keep_input, switch_user } = order;
     let mut layers = Layers::new(spec.level, layers);
     sys::close_from(wire::CONTROL + 1).step(Layer::Process, || "close_range".into())?;
     sys::reset_signals();
@@ -77,7 +77,7 @@ fn prepare(order: Order) -> Result<(builder::Builder, Layers), Failure> {
 
     names::isolate(&mut layers)?;
     seal::memory_layout()?;
-    let builder = builder::Builder::new(&spec)?;
+    let builder = builder::Builder::new(&spec, keep_input)?;
     limits::set(&spec.limits)?;
     privileges::drop_all()?;
     landlock::restrict(&mut layers);
