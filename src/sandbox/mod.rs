@@ -18,6 +18,7 @@ mod filter;
 mod hint;
 mod identity;
 mod namespaces;
+mod owners;
 mod path_bytes;
 mod probe;
 mod spawn;
