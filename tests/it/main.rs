@@ -1,4 +1,6 @@
 //! The integration tests: one binary.
 
+mod build;
 mod sandbox;
 mod sealed;
+mod support;
