@@ -1,4 +1,5 @@
 //! The integration tests: one binary.
 
+mod flagship;
 mod sandbox;
 mod sealed;
