@@ -3,6 +3,7 @@
 
 mod build;
 mod escapes;
+mod flagship;
 mod sandbox;
 mod sealed;
 mod support;
