@@ -50,7 +50,7 @@ impl Store {
         }
         let scratch = self.new_scratch()?;
         let copy = scratch.path().join("tree");
-        copy_tree(source, &copy, self.owner)?;
+        copy_tree(source, &copy, self.owner, info.nar_size)?;
         let (info, first_link) = self.describe_tree(name, &copy, references, &index)?;
         self.hold(&info.references)?;
         self.place(&copy, info, first_link)

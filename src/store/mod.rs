@@ -63,6 +63,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::Connection;
+use rustix::io::Errno;
 
 use crate::fsio::{IoResultExt, PathError};
 use crate::model::StorePath;
@@ -169,6 +170,13 @@ fn create(dir: &Path) -> Result<(), StoreError> {
     for name in ["objects", "logs", "builds", "failed", "roots/run", "locks", "trash"] {
         let path = dir.join(name);
         fs::create_dir_all(&path).at("create", &path)?;
+        // An access list that everything made in the directory would inherit.
+        match rustix::fs::lremovexattr(&path, "system.posix_acl_default") {
+            Err(error) if ![Errno::NODATA, Errno::NOTSUP].contains(&error) => {
+                return Err(PathError::new("remove the default access list of", path, error).into());
+            }
+            _ => {}
+        }
     }
     database::create(dir)?;
     crate::fsio::write_atomically(&dir.join("format"), format!("{FORMAT}\n").as_bytes())?;

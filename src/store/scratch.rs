@@ -58,6 +58,7 @@ impl Store {
     pub fn keep_failed(&self, scratch: ScratchDir, label: &str) -> Result<PathBuf, StoreError> {
         let kept = self.dir.join("failed").join(label);
         let older = self.new_scratch()?;
+        let _shared = FileLock::take(&self.gc_lock_path(), LockKind::Shared)?;
         match fs::rename(&kept, older.path().join("older")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(PathError::new("move", kept, error).into()),
             _ => {}

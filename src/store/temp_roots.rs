@@ -114,7 +114,10 @@ impl Store {
                 Err(error) => return Err(PathError::new("open", path, error).into()),
             };
             match file.try_lock() {
-                Ok(()) => fs::remove_file(&path).at("remove", &path)?,
+                Ok(()) => match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(PathError::new("remove", path, error).into()),
+                    _ => {}
+                },
                 Err(TryLockError::WouldBlock) => {
                     let text = io::read_to_string(file).at("read", &path)?;
                     roots.extend(text.lines().filter_map(|line| StorePath::from_base_name(line).ok()).map(|root| *root.digest()));

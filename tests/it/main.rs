@@ -1,4 +1,5 @@
 //! The integration tests: one binary.
+#![allow(clippy::unwrap_used)]
 
 mod sandbox;
 mod sealed;

@@ -25,13 +25,16 @@ pub(super) struct Builder {
 impl Builder {
     /// Prepares it, from within the sandbox.
     pub(super) fn new(spec: &SandboxSpec) -> Result<Self, Failure> {
-        let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::EINVAL).step(Layer::Process, || "a NUL byte in the command".into());
+        let text =
+            |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::EINVAL).step(Layer::Process, || "a NUL byte in the command".into());
         let argv = spec.argv.iter().map(|word| text(word.as_bytes())).collect::<Result<Vec<_>, _>>()?;
         let env = spec.env.iter().map(|(name, value)| text(format!("{name}={value}").as_bytes())).collect::<Result<Vec<_>, _>>()?;
         let path = argv.first().cloned().ok_or(Errno::EINVAL).step(Layer::Process, || "an empty command".into())?;
         let input = match spec.terminal {
             true => None,
-            false => Some(open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).step(Layer::Process, || "open /dev/null".into())?),
+            false => Some(
+                open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).step(Layer::Process, || "open /dev/null".into())?,
+            ),
         };
         umask(Mode::from_bits_truncate(0o022));
         Ok(Self { program: sys::Program::new(path, argv, env), directory: text(spec.cwd.as_os_str().as_bytes())?, input })

@@ -84,3 +84,32 @@ fn prepare(order: Order) -> Result<(builder::Builder, Layers), Failure> {
     seal::filter(&mut layers)?;
     Ok((builder, layers))
 }
+
+/// Whether a new `/proc` can be mounted: tried in a process that ends at once.
+pub(super) fn try_proc() -> nix::Result<()> {
+    let namespaces = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID;
+    attempt(namespaces, || sys::new_file_system(c"proc", &[], sys::MountFlags::WRITABLE).map(drop))
+}
+
+/// Whether the syscall filter can be installed: tried in a process that ends at once.
+pub(super) fn try_filter() -> nix::Result<()> {
+    let program = seal::kernel_program();
+    attempt(0, || {
+        sys::no_new_privileges()?;
+        sys::install_filter(&program)
+    })
+}
+
+/// Runs `body`, which may only make system calls, in a process of its own.
+fn attempt(flags: i32, body: impl Fn() -> nix::Result<()>) -> nix::Result<()> {
+    let started = sys::clone_and_run(flags, false, &mut || match body() {
+        Ok(()) => sys::exit_now(0),
+        Err(errno) => errno,
+    })?;
+    sys::wait_any(started.pid, true).map(drop)
+}
+
+/// The version of Landlock; 0 if there is none.
+pub(super) fn landlock_version() -> i32 {
+    sys::landlock_version().unwrap_or(0)
+}

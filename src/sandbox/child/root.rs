@@ -190,7 +190,8 @@ pub(super) fn write_file(dir: BorrowedFd<'_>, name: &CStr, bytes: &[u8]) -> Resu
 }
 
 fn stat(dir: BorrowedFd<'_>, name: &CStr) -> Result<FileStat, Failure> {
-    fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_EMPTY_PATH).step(Layer::Root, || format!("stat `{}`", name.to_string_lossy()))
+    fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_EMPTY_PATH)
+        .step(Layer::Root, || format!("stat `{}`", name.to_string_lossy()))
 }
 
 fn kind_of(stat: &FileStat) -> Type {

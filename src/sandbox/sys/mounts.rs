@@ -57,8 +57,7 @@ fn open_tree(dir: BorrowedFd<'_>, path: &CStr, how: libc::c_uint) -> nix::Result
 
 /// Sets the flags of a mount (attached or not). `devices`: device nodes work on it.
 pub(crate) fn set_flags(mount: BorrowedFd<'_>, flags: MountFlags, devices: bool) -> nix::Result<()> {
-    let attributes =
-        libc::mount_attr { attr_set: flags.bits(devices), attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    let attributes = libc::mount_attr { attr_set: flags.bits(devices), attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     // SAFETY: the structure outlives the call and its size is given.
     checked(unsafe {
         libc::syscall(
@@ -80,9 +79,7 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, dir: BorrowedFd<'_>, path: &CStr) ->
         flags |= libc::MOVE_MOUNT_T_EMPTY_PATH;
     }
     // SAFETY: both paths are C strings that outlive the call; the kernel writes nothing.
-    checked(unsafe {
-        libc::syscall(libc::SYS_move_mount, mount.as_raw_fd(), c"".as_ptr(), dir.as_raw_fd(), path.as_ptr(), flags)
-    })?;
+    checked(unsafe { libc::syscall(libc::SYS_move_mount, mount.as_raw_fd(), c"".as_ptr(), dir.as_raw_fd(), path.as_ptr(), flags) })?;
     Ok(())
 }
 
@@ -98,9 +95,7 @@ pub(crate) fn new_file_system(kind: &CStr, options: &[(&CStr, &CStr)], flags: Mo
     let context = unsafe { OwnedFd::from_raw_fd(fd as i32) };
     for (key, value) in options {
         // SAFETY: key and value are C strings that outlive the call.
-        checked(unsafe {
-            libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), SET_STRING, key.as_ptr(), value.as_ptr(), 0)
-        })?;
+        checked(unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), SET_STRING, key.as_ptr(), value.as_ptr(), 0) })?;
     }
     // SAFETY: this command takes neither key nor value.
     checked(unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), CREATE, null, null, 0) })?;
