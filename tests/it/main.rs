@@ -1,5 +1,6 @@
 //! The integration tests: one binary.
 #![allow(clippy::unwrap_used)]
 
+mod nix_parity;
 mod sandbox;
 mod sealed;
