@@ -17,7 +17,7 @@ use super::{StoreError, unique_name};
 use crate::fsio::{IoResultExt as _, PathError};
 
 /// How deep directories may be nested.
-const DEPTH: usize = 512;
+const DEPTH: usize = 256;
 
 /// Attributes that the machine puts on every file, and that no process can remove.
 const IMPOSED: [&[u8]; 2] = [b"security.selinux", b"system.nfs4_acl"];
