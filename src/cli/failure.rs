@@ -55,7 +55,11 @@ impl Failure {
     /// Writes it to standard error; as one JSON object if facts are asked for as JSON.
     pub fn show(&self, json: bool) {
         if json {
-            let object = serde_json::json!({"error": self.message, "details": self.details, "hints": self.hints, "exit": self.code});
+            let plain = |text: &String| anstream::adapter::strip_str(text).to_string();
+            let plain_all = |texts: &[String]| texts.iter().map(plain).collect::<Vec<_>>();
+            let object = serde_json::json!({
+                "error": plain(&self.message), "details": plain_all(&self.details), "hints": plain_all(&self.hints), "exit": self.code,
+            });
             ui::say(object);
             return;
         }
