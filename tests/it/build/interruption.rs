@@ -87,7 +87,7 @@ fn a_kill_at_any_moment_leaves_a_store_that_goes_on() {
         std::thread::sleep(Duration::from_millis(delay));
         running.signal(Signal::SIGKILL);
         running.wait();
-        if project.store().join("db.sqlite").exists() {
+        if project.store().join("format").exists() {
             project.sound();
         }
     }
