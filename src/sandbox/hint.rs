@@ -40,9 +40,11 @@ fn advise(layer: Layer, errno: Errno, setting: impl Fn(&str) -> Option<String>) 
                     .to_owned(),
             }
         }
-        Layer::Proc => "another file system is mounted over parts of /proc, as in most containers: run the container with an unmasked /proc, \
+        Layer::Proc => {
+            "another file system is mounted over parts of /proc, as in most containers: run the container with an unmasked /proc, \
                         or choose weaker isolation with `--sandbox=relaxed`"
-            .to_owned(),
+                .to_owned()
+        }
         Layer::Root if errno == Errno::ENOSYS => "kiln needs Linux 5.12 or later".to_owned(),
         Layer::Filter => "this kernel needs CONFIG_SECCOMP_FILTER; or choose weaker isolation with `--sandbox=relaxed`".to_owned(),
         _ => return None,

@@ -8,7 +8,8 @@ use crate::model::{LayerOutcome, LayerState, SandboxLevel};
 /// Without these nothing can be shown, hidden or ended: not even a relaxed sandbox goes without.
 const ALWAYS: [(Layer, i32); 3] = [(Layer::User, libc::CLONE_NEWUSER), (Layer::Mount, libc::CLONE_NEWNS), (Layer::Pid, libc::CLONE_NEWPID)];
 /// A relaxed sandbox does without one of these if it cannot be had.
-const SEALING: [(Layer, i32); 3] = [(Layer::Network, libc::CLONE_NEWNET), (Layer::Ipc, libc::CLONE_NEWIPC), (Layer::Uts, libc::CLONE_NEWUTS)];
+const SEALING: [(Layer, i32); 3] =
+    [(Layer::Network, libc::CLONE_NEWNET), (Layer::Ipc, libc::CLONE_NEWIPC), (Layer::Uts, libc::CLONE_NEWUTS)];
 
 /// Which namespaces a sandbox gets.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Adding what comes from outside the store: trees, files and NARs.
 //!
-//! A tree is hashed where it is: if the object is valid, nothing is written at all. Otherwise it is copied, and the copy is hashed, because the source may have changed
-//! in between; the copy's hash is what counts.
+//! A tree is hashed where it is: if the object is valid, nothing is written at all. Otherwise it is copied, and the copy is hashed,
+//! because the source may have changed in between; the copy's hash is what counts.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -50,7 +50,7 @@ impl Store {
         }
         let scratch = self.new_scratch()?;
         let copy = scratch.path().join("tree");
-        copy_tree(source, &copy, self.owner)?;
+        copy_tree(source, &copy, self.owner, info.nar_size)?;
         let (info, first_link) = self.describe_tree(name, &copy, references, &index)?;
         self.hold(&info.references)?;
         self.place(&copy, info, first_link)

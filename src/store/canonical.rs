@@ -1,7 +1,7 @@
 //! Bringing a tree into canonical form, so that nothing but names, bytes and the owner's execute bit tells two objects apart.
 //!
-//! Files 0444 or 0555, directories 0555, modification time 1 s after 1970, the store's owner, no extended attributes, no file under two names.
-//! What cannot be an object is an error: sockets, pipes, devices, files with a setuid or setgid bit.
+//! Files 0444 or 0555, directories 0555, modification time 1 s after 1970, the store's owner, no extended attributes, no file under two
+//! names. What cannot be an object is an error: sockets, pipes, devices, files with a setuid or setgid bit.
 //!
 //! Works by path: who made the tree is gone, nobody changes it any more.
 

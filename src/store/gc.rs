@@ -1,11 +1,14 @@
 //! The collector: removes what no root holds.
 //!
-//! Under the exclusive lock: read the roots, mark their closure, delete the rows of everything else in one durable transaction, then rename to `trash/`
-//! whatever lies in `objects/` and is neither valid nor a temporary root. So a path is never valid without its files, whenever the collector is killed; files without
-//! a row are taken by the next run. Deleting the trash takes longest, and holds nobody up.
+//! Under the exclusive lock: read the roots, mark their closure, delete the rows of everything else in one durable transaction, then
+//! rename to `trash/` whatever lies in `objects/` and is neither valid nor a temporary root. So a path is never valid without its
+//! files, whenever the collector is killed; files without a row are taken by the next run. Deleting the trash takes longest, and holds
+//! nobody up.
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
@@ -15,10 +18,14 @@ use serde::{Deserialize, Serialize};
 
 use super::error::DatabaseResultExt as _;
 use super::place::move_away;
+use super::reaper::DELETERS;
 use super::remove::remove_tree;
 use super::{Store, StoreError, database, failpoint, query, unique_name};
 use crate::fsio::{FileLock, IoResultExt as _, LockKind, PathError};
 use crate::model::{StoreDigest, StorePath};
+
+/// Pieces of work among which the deletion of the trash is divided, at least.
+const SHARES: usize = 64;
 
 /// How to collect.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,7 +52,8 @@ pub struct GcReport {
 }
 
 impl Store {
-    /// Removes all objects outside the closure of out-links, pins and temporary roots, and whatever dead processes left. Traces, records and logs stay.
+    /// Removes all objects outside the closure of out-links, pins and temporary roots, and whatever dead processes left. Traces,
+    /// records and logs stay.
     ///
     /// # Errors
     /// If the database or a directory cannot be changed. What has been removed until then is gone, the rest is whole.
@@ -70,9 +78,11 @@ impl Store {
         for (index, path) in scratch.iter().enumerate() {
             move_away(path, &trash.join(format!("scratch-{index}")))?;
         }
+        // Whoever else moves something here has the lock, so everything that is there now is complete.
+        let runs = list(&self.dir.join("trash"))?;
         drop(lock);
         failpoint("gc-before-deletion");
-        self.empty_trash()?;
+        empty_trash(&runs)?;
         Ok(report)
     }
 
@@ -99,7 +109,6 @@ impl Store {
             )
             .doing(action)?;
         for link in dead {
-            use std::os::unix::ffi::OsStrExt as _;
             transaction.execute("DELETE FROM out_links WHERE link = ?1", [link.link.as_os_str().as_bytes()]).doing(action)?;
         }
         transaction.commit().doing(action)
@@ -124,40 +133,51 @@ impl Store {
         }
         Ok(count)
     }
-
-    /// Deletes everything in `trash/`, what an earlier collector left included.
-    fn empty_trash(&self) -> Result<(), StoreError> {
-        let trash = self.dir.join("trash");
-        let mut entries = Vec::new();
-        for run in list(&trash)? {
-            // A single object that was put aside is no directory, or an object's own directory; both are removed below.
-            entries.extend(if run.is_dir() && !run.is_symlink() { list(&run)? } else { Vec::new() });
-        }
-        let entries = Mutex::new(entries);
-        let next = || entries.lock().ok().and_then(|mut entries| entries.pop());
-        let work = || {
-            while let Some(path) = next() {
-                remove_tree(&path)?;
-            }
-            Ok::<_, PathError>(())
-        };
-        thread::scope(|scope| {
-            let other = scope.spawn(work);
-            work().and(other.join().unwrap_or(Ok(())))
-        })?;
-        for run in list(&trash)? {
-            remove_tree(&run)?;
-        }
-        Ok(())
-    }
 }
 
-/// The entries of a directory; none if it is gone, or cannot be read because it is an object put aside.
-fn list(dir: &Path) -> Result<Vec<PathBuf>, PathError> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(_) => return Ok(Vec::new()),
+/// Deletes these directories of `trash/`, what an earlier collector left included.
+fn empty_trash(runs: &[PathBuf]) -> Result<(), PathError> {
+    let mut entries = Vec::new();
+    for run in runs {
+        entries.extend(list(run)?);
+    }
+    // A few large trees are shared out as well.
+    while entries.len() < SHARES && entries.iter().any(|path| is_dir(path)) {
+        let mut below = Vec::new();
+        for path in entries.into_iter().filter(|path| is_dir(path)) {
+            below.extend(list(&path)?);
+        }
+        entries = below;
+    }
+    if entries.is_empty() {
+        return runs.iter().try_for_each(|run| remove_tree(run));
+    }
+    let entries = Mutex::new(entries);
+    let next = || entries.lock().ok().and_then(|mut entries| entries.pop());
+    let work = || {
+        while let Some(path) = next() {
+            remove_tree(&path)?;
+        }
+        Ok::<_, PathError>(())
     };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..DELETERS).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or(Ok(()))).fold(Ok(()), Result::and)
+    })?;
+    runs.iter().try_for_each(|run| remove_tree(run))
+}
+
+/// Whether there is a directory, and no link to one.
+fn is_dir(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// The entries of a directory in the trash, which becomes writable; none if it is no directory, or cannot be read.
+fn list(dir: &Path) -> Result<Vec<PathBuf>, PathError> {
+    if !is_dir(dir) || fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).is_err() {
+        return Ok(Vec::new());
+    }
+    let Ok(entries) = fs::read_dir(dir) else { return Ok(Vec::new()) };
     entries.map(|entry| Ok(entry.at("list", dir)?.path())).collect()
 }
 

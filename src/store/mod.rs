@@ -15,12 +15,13 @@
 //!
 //! In: finished trees, files and NARs; traces and records. Out: valid objects under [`Store::physical`], and answers about them.
 //!
-//! **The way in.** A tree is made in a [`ScratchDir`], *staged* (brought into canonical form, hashed, renamed to its final name in `objects/`, still
-//! not valid) and *registered*: one `syncfs` for the files, then one transaction for any number of objects with their traces and
-//! records. What the database calls valid is therefore on the disk, whole, whenever a process is killed or the power goes.
+//! **The way in.** A tree is made in a [`ScratchDir`], *staged* (brought into canonical form, hashed, renamed to its final name in
+//! `objects/`, still not valid) and *registered*: one `syncfs` for the files, then one transaction for any number of objects with their
+//! traces and records. What the database calls valid is therefore on the disk, whole, whenever a process is killed or the power goes.
 //!
-//! **The way out.** The collector deletes rows first, in a durable transaction, then renames the files to `trash/`, then deletes them. It keeps
-//! the closure of out-links, pins and temporary roots. Staging takes a temporary root *before* a name in `objects/` comes into being.
+//! **The way out.** The collector deletes rows first, in a durable transaction, then renames the files to `trash/`, then deletes them.
+//! It keeps the closure of out-links, pins and temporary roots. Staging takes a temporary root *before* a name in `objects/` comes into
+//! being.
 //!
 //! Any number of threads and processes may use one store. Not here: what to build and whether a policy allows it (`build`), NAR and archive
 //! formats (`archive`), signatures and caches (`cache`).
@@ -35,6 +36,7 @@ mod history;
 mod logs;
 mod place;
 mod query;
+mod reaper;
 mod register;
 mod remove;
 mod roots;
@@ -62,7 +64,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use reaper::Reaper;
 use rusqlite::Connection;
+use rustix::io::Errno;
 
 use crate::fsio::{IoResultExt, PathError};
 use crate::model::StorePath;
@@ -81,6 +85,8 @@ pub struct Store {
     sync_failed: AtomicBool,
     /// The roots that staging and [`Store::hold`] take, let go when the store is closed.
     held: OnceLock<TempRoots>,
+    /// Deletes scratch directories; closing the store waits for it.
+    reaper: Reaper,
     /// The owner that all objects get: that of the store's directory.
     owner: (u32, u32),
 }
@@ -126,6 +132,7 @@ impl Store {
             objects,
             sync_failed: AtomicBool::new(false),
             held: OnceLock::new(),
+            reaper: Reaper::default(),
         })
     }
 
@@ -150,6 +157,12 @@ impl Store {
     }
 }
 
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.reaper.finish();
+    }
+}
+
 /// The version in the file `format`; `None` if there is no such file.
 fn read_format(dir: &Path) -> Result<Option<u32>, StoreError> {
     let path = dir.join("format");
@@ -169,6 +182,13 @@ fn create(dir: &Path) -> Result<(), StoreError> {
     for name in ["objects", "logs", "builds", "failed", "roots/run", "locks", "trash"] {
         let path = dir.join(name);
         fs::create_dir_all(&path).at("create", &path)?;
+        // An access list that everything made in the directory would inherit.
+        match rustix::fs::lremovexattr(&path, "system.posix_acl_default") {
+            Err(error) if ![Errno::NODATA, Errno::NOTSUP].contains(&error) => {
+                return Err(PathError::new("remove the default access list of", path, error).into());
+            }
+            _ => {}
+        }
     }
     database::create(dir)?;
     crate::fsio::write_atomically(&dir.join("format"), format!("{FORMAT}\n").as_bytes())?;

@@ -1,5 +1,11 @@
 //! The integration tests: one binary.
+#![allow(clippy::unwrap_used)]
 
+mod build;
+mod escapes;
 mod flagship;
+mod nix_parity;
 mod sandbox;
 mod sealed;
+mod support;
+mod terminal;

@@ -19,8 +19,9 @@ pub(crate) fn kiln() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_kiln"))
 }
 
-const TOOLS: [&str; 17] =
-    ["sh", "cat", "ls", "id", "touch", "mkdir", "rm", "chmod", "sleep", "env", "stat", "readlink", "ln", "mv", "head", "uname", "dd"];
+const TOOLS: [&str; 18] = [
+    "sh", "true", "cat", "ls", "id", "touch", "mkdir", "rm", "chmod", "sleep", "env", "stat", "readlink", "ln", "mv", "head", "uname", "dd",
+];
 
 /// A tree with a shell: made once per run, by copying.
 pub(crate) fn root() -> &'static Path {

@@ -58,13 +58,14 @@ fn carry_out(control: &UnixStream, order: Order) -> Report {
 
 /// Every step up to the builder's start.
 fn prepare(order: Order) -> Result<(builder::Builder, Layers), Failure> {
-    let Order { spec, layers, switch_user } = order;
+    let Order { spec, layers, mapped, keep_input, switch_user } = order;
     let mut layers = Layers::new(spec.level, layers);
-    sys::close_from(wire::CONTROL + 1).step(Layer::Process, || "close_range".into())?;
+    let after_mapped = wire::CONTROL + 1 + mapped.len() as i32;
+    sys::close_from(after_mapped).step(Layer::Process, || "close_range".into())?;
     sys::reset_signals();
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
 
-    let sources = sources::Sources::open(&spec, switch_user)?;
+    let sources = sources::Sources::open(&spec, &mapped, switch_user)?;
     privileges::become_builder(switch_user)?;
     let tree = root::Tree::assemble(&spec, &sources)?;
     let masks = proc::mount(&mut layers, &tree, &spec)?;
@@ -77,10 +78,39 @@ fn prepare(order: Order) -> Result<(builder::Builder, Layers), Failure> {
 
     names::isolate(&mut layers)?;
     seal::memory_layout()?;
-    let builder = builder::Builder::new(&spec)?;
+    let builder = builder::Builder::new(&spec, keep_input)?;
     limits::set(&spec.limits)?;
     privileges::drop_all()?;
     landlock::restrict(&mut layers);
     seal::filter(&mut layers)?;
     Ok((builder, layers))
+}
+
+/// Whether a new `/proc` can be mounted: tried in a process that ends at once.
+pub(super) fn try_proc() -> nix::Result<()> {
+    let namespaces = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID;
+    attempt(namespaces, || sys::new_file_system(c"proc", &[], sys::MountFlags::WRITABLE).map(drop))
+}
+
+/// Whether the syscall filter can be installed: tried in a process that ends at once.
+pub(super) fn try_filter() -> nix::Result<()> {
+    let program = seal::kernel_program();
+    attempt(0, || {
+        sys::no_new_privileges()?;
+        sys::install_filter(&program)
+    })
+}
+
+/// Runs `body`, which may only make system calls, in a process of its own.
+fn attempt(flags: i32, body: impl Fn() -> nix::Result<()>) -> nix::Result<()> {
+    let started = sys::clone_and_run(flags, false, &mut || match body() {
+        Ok(()) => sys::exit_now(0),
+        Err(errno) => errno,
+    })?;
+    sys::wait_any(started.pid, true).map(drop)
+}
+
+/// The version of Landlock; 0 if there is none.
+pub(super) fn landlock_version() -> i32 {
+    sys::landlock_version().unwrap_or(0)
 }

@@ -89,7 +89,8 @@ impl Masks {
     /// Puts them over everything that is not about a process. The tree is `/` and read-only by now, and so are the masks.
     pub(super) fn apply(&self) -> Result<(), Failure> {
         let open_mask = |name: &CStr| {
-            openat(&self.dir, name, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).step(Layer::Proc, || format!("open the mask {}", name.to_string_lossy()))
+            openat(&self.dir, name, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
+                .step(Layer::Proc, || format!("open the mask {}", name.to_string_lossy()))
         };
         let (empty, empty_dir, settings) = (open_mask(c"empty")?, open_mask(c"empty-dir")?, open_mask(c"sys")?);
         let list = || "list /proc".to_owned();

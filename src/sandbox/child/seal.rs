@@ -13,7 +13,11 @@ pub(super) fn memory_layout() -> Result<(), Failure> {
 
 /// Puts the syscall filter in force, for this process and what it starts.
 pub(super) fn filter(layers: &mut Layers) -> Result<(), Failure> {
-    let program: Vec<libc::sock_filter> = filter::program().iter().map(|instruction| instruction.into_kernel()).collect();
-    let outcome = sys::install_filter(&program).step(Layer::Filter, || "seccomp SECCOMP_SET_MODE_FILTER".into());
+    let outcome = sys::install_filter(&kernel_program()).step(Layer::Filter, || "seccomp SECCOMP_SET_MODE_FILTER".into());
     layers.mandatory(Layer::Filter, outcome).map(drop)
+}
+
+/// The filter's program in the kernel's form.
+pub(super) fn kernel_program() -> Vec<libc::sock_filter> {
+    filter::program().iter().map(|instruction| instruction.into_kernel()).collect()
 }

@@ -1,10 +1,8 @@
 //! From rules to BPF.
 //!
-//! The accumulator holds the call's number until a rule that names it is found; from there on every path returns. Each rule is one block:
-//! comparisons that jump to its body, a jump over the body, the body. A call that no rule names is allowed whatever its arguments, which the
-//! kernel notices and keeps (since 5.11), so that it costs nothing.
-
-use libc::c_long;
+//! Every call's number has a verdict; neighbours with the same one form a range, and the program finds the range by bisection: eight comparisons
+//! instead of a hundred. That counts: when a filter is installed, the kernel runs it once for each number there is, to remember those that are
+//! allowed whatever their arguments (since 5.11); such calls cost nothing afterwards.
 
 use super::rules::{LAST_CALL, RULES, Rule, Test};
 
@@ -27,6 +25,7 @@ impl Instruction {
 // The classes and modes of linux/bpf_common.h, put together.
 pub(super) const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 pub(super) const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
+pub(super) const IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
 pub(super) const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 pub(super) const IF_GREATER: u16 = 0x25; // BPF_JMP | BPF_JGT | BPF_K
 pub(super) const IF_ANY_BIT: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
@@ -70,25 +69,59 @@ pub(in crate::sandbox) fn program() -> Vec<Instruction> {
         branch(IF_GREATER, LAST_CALL, 0, 1),
         fail(libc::ENOSYS),
     ];
-    for rule in RULES {
-        match rule {
-            Rule::Always { calls, errno } => block(&mut program, calls, &[fail(*errno)]),
-            Rule::When { calls, tests, errno } => block(&mut program, calls, &body(tests, *errno)),
-        }
-    }
-    program.push(instruction(RETURN, ALLOW));
+    program.append(&mut bisect(&ranges()));
     program
 }
 
-/// Comparisons with each call, a jump over the body, the body.
-fn block(program: &mut Vec<Instruction>, calls: &[c_long], body: &[Instruction]) {
-    // Jumps reach 255 instructions; no rule is that long, and a test counts.
-    for (index, call) in calls.iter().enumerate() {
-        let to_body = (calls.len() - index) as u8;
-        program.push(branch(IF_EQUAL, *call as u32, to_body, 0));
+/// What becomes of a call, as the instructions that say so.
+type Verdict = Vec<Instruction>;
+
+/// The verdicts of all calls: each with the first number that it holds for.
+fn ranges() -> Vec<(u32, Verdict)> {
+    let mut named: Vec<(u32, &Rule)> = RULES.iter().flat_map(|rule| rule.calls().iter().map(move |call| (*call as u32, rule))).collect();
+    named.sort_unstable_by_key(|(number, _)| *number);
+    let mut ranges: Vec<(u32, Verdict)> = Vec::new();
+    let mut from = |number: u32, verdict: Verdict| {
+        if ranges.last().is_none_or(|(_, last)| *last != verdict) {
+            ranges.push((number, verdict));
+        }
+    };
+    let mut next = 0;
+    for (number, rule) in named {
+        if number > next {
+            from(next, vec![instruction(RETURN, ALLOW)]);
+        }
+        from(number, verdict(rule));
+        next = number + 1;
     }
-    program.push(instruction(JUMP, body.len() as u32));
-    program.extend_from_slice(body);
+    from(next, vec![instruction(RETURN, ALLOW)]);
+    ranges
+}
+
+fn verdict(rule: &Rule) -> Verdict {
+    match rule {
+        Rule::Always { errno, .. } => vec![fail(*errno)],
+        Rule::When { tests, errno, .. } => body(tests, *errno),
+    }
+}
+
+/// Finds the range of the number in the accumulator.
+fn bisect(ranges: &[(u32, Verdict)]) -> Vec<Instruction> {
+    let (below, above) = match ranges {
+        [] => return vec![instruction(RETURN, KILL)],
+        [(_, only)] => return only.clone(),
+        more => more.split_at(more.len() / 2),
+    };
+    let first_above = above[0].0;
+    let (mut below, mut above) = (bisect(below), bisect(above));
+    let mut program = match u8::try_from(below.len()) {
+        Ok(distance) => vec![branch(IF_AT_LEAST, first_above, distance, 0)],
+        // A branch reaches 255 instructions, a jump any number.
+        Err(_) => vec![branch(IF_AT_LEAST, first_above, 0, 1), instruction(JUMP, below.len() as u32)],
+    };
+    program.append(&mut below);
+    program.append(&mut above);
+    program
 }
 
 /// Returns the error if every test holds, else allows.
@@ -129,6 +162,8 @@ fn body(tests: &[Test], errno: libc::c_int) -> Vec<Instruction> {
 #[cfg(test)]
 mod tests {
     use super::super::machine::{Answer, run};
+    use libc::c_long;
+
     use super::*;
 
     fn ask(call: c_long, arguments: &[u64]) -> Answer {
@@ -141,7 +176,9 @@ mod tests {
 
     #[test]
     fn ordinary_calls_are_allowed() {
-        for call in [libc::SYS_read, libc::SYS_write, libc::SYS_execve, libc::SYS_exit_group, libc::SYS_mmap, libc::SYS_wait4, libc::SYS_fsync] {
+        for call in
+            [libc::SYS_read, libc::SYS_write, libc::SYS_execve, libc::SYS_exit_group, libc::SYS_mmap, libc::SYS_wait4, libc::SYS_fsync]
+        {
             assert_eq!(ask(call, &[0xffff_ffff; 6]), Answer::Allow, "{call}");
         }
     }
@@ -159,9 +196,7 @@ mod tests {
 
     #[test]
     fn no_call_is_named_by_two_rules() {
-        let calls = RULES.iter().flat_map(|rule| match rule {
-            Rule::Always { calls, .. } | Rule::When { calls, .. } => calls.iter(),
-        });
+        let calls = RULES.iter().flat_map(|rule| rule.calls());
         let mut seen = std::collections::BTreeSet::new();
         for call in calls {
             assert!(seen.insert(call), "{call}");

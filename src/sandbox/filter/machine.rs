@@ -1,6 +1,6 @@
 //! A BPF interpreter, to ask the filter's program questions in tests.
 
-use super::assemble::{ALLOW, FAIL, IF_ANY_BIT, IF_EQUAL, IF_GREATER, Instruction, JUMP, KILL, LOAD, RETURN};
+use super::assemble::{ALLOW, FAIL, IF_ANY_BIT, IF_AT_LEAST, IF_EQUAL, IF_GREATER, Instruction, JUMP, KILL, LOAD, RETURN};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -26,6 +26,7 @@ pub(super) fn run(program: &[Instruction], architecture: u32, call: u32, argumen
             LOAD => accumulator = u32::from_le_bytes(data[operand as usize..][..4].try_into().unwrap()),
             JUMP => at += operand as usize,
             IF_EQUAL => at += choose(accumulator == operand),
+            IF_AT_LEAST => at += choose(accumulator >= operand),
             IF_GREATER => at += choose(accumulator > operand),
             IF_ANY_BIT => at += choose(accumulator & operand != 0),
             RETURN if operand == ALLOW => return Answer::Allow,

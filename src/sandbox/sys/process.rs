@@ -114,43 +114,39 @@ pub(crate) fn forget_groups() -> nix::Result<()> {
 
 /// Puts a program of the syscall filter in force.
 pub(crate) fn install_filter(program: &[libc::sock_filter]) -> nix::Result<()> {
-    let program = libc::sock_fprog {
-        len: libc::c_ushort::try_from(program.len()).map_err(|_| Errno::E2BIG)?,
-        filter: program.as_ptr().cast_mut(),
-    };
+    let program =
+        libc::sock_fprog { len: libc::c_ushort::try_from(program.len()).map_err(|_| Errno::E2BIG)?, filter: program.as_ptr().cast_mut() };
     // SAFETY: the kernel copies the program, which outlives the call, and writes nothing. Without SPEC_ALLOW, kernels before 5.16 slow
     // every program in the sandbox down.
     checked(unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
-            &raw const program,
-        )
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW, &raw const program)
     })?;
     Ok(())
 }
 
+/// The version of Landlock's interface.
+pub(crate) fn landlock_version() -> nix::Result<i32> {
+    const VERSION: libc::c_uint = 1; // LANDLOCK_CREATE_RULESET_VERSION
+    let nothing = std::ptr::null::<libc::c_void>();
+    // SAFETY: with this flag the kernel takes no structure.
+    checked(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0, VERSION) }).map(|version| version as i32)
+}
+
 /// Sets every signal's disposition back to the default.
 pub(crate) fn reset_signals() {
-    // SAFETY: an all-zero sigaction is valid: default disposition, empty mask, no flags.
-    let default: libc::sigaction = unsafe { std::mem::zeroed() };
+    // The kernel's `struct sigaction` (not the C library's, which keeps two signals to itself): all zero is the default disposition, no
+    // flags, an empty mask.
+    let default = [0u64; 4];
     for signal in 1..=64 {
-        // SAFETY: the structure outlives the call. Some signals refuse, which is fine: those cannot be changed.
-        unsafe { libc::sigaction(signal, &raw const default, std::ptr::null_mut()) };
+        let nothing = std::ptr::null::<u64>();
+        // SAFETY: the structure outlives the call and is as large as any architecture's. SIGKILL and SIGSTOP refuse.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), nothing, 8) };
     }
 }
 
 /// Blocks no signal. Only makes system calls.
 pub(crate) fn unblock_signals() -> nix::Result<()> {
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
-}
-
-/// Makes the terminal the controlling one of this process's session. Only makes system calls.
-pub(crate) fn take_terminal(terminal: BorrowedFd<'_>) -> nix::Result<()> {
-    // SAFETY: the request takes an integer.
-    Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) })?;
-    Ok(())
 }
 
 /// Sets the domain name of the machine, as this process's namespace knows it.

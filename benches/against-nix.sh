@@ -1,0 +1,169 @@
+#!/usr/bin/env bash
+# Runs kiln beside Debian's Nix on the same work in the same run, and prints how they compare. See benches/README.md.
+#   usage:  benches/against-nix.sh WORKDIR [section...]     sections: noop cold linear tree gc   (default: all)
+#   knobs:  KILN=target/release/kiln RUNS=5 CHAIN=100 FAN=1000 FILES=50000 TREE_MB=1024 JOBS=<cores>
+# Needs (Debian): nix-bin busybox-static python3. As root, because Nix's sandbox needs it. Downloads nothing; touches only WORKDIR.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+W=${1:?usage: against-nix.sh WORKDIR [section...]}
+shift
+SECTIONS=${*:-noop cold linear tree gc}
+KILN=$(realpath "${KILN:-$here/../target/release/kiln}")
+RUNS=${RUNS:-5} CHAIN=${CHAIN:-100} FAN=${FAN:-1000} FILES=${FILES:-50000} TREE_MB=${TREE_MB:-1024} JOBS=${JOBS:-$(nproc)}
+BUSYBOX=${BUSYBOX:-$(command -v busybox || true)}
+for tool in nix-build nix-store nix-hash python3 "$KILN" "$BUSYBOX"; do
+  command -v "$tool" >/dev/null || { echo "missing: ${tool:-busybox}" >&2; exit 2; }
+done
+mkdir -p "$W"
+cd "$W"
+W=$PWD
+wants() { [[ " $SECTIONS " == *" $1 "* ]]; }
+
+# --- the same work for both -------------------------------------------------------------------------------------------------------
+
+export NIX_REMOTE='' NIX_PATH='' NIX_STORE_DIR=$W/nix/store NIX_STATE_DIR=$W/nix/var NIX_LOG_DIR=$W/nix/log NIX_LOCALSTATE_DIR=$W/nix/var \
+  NIX_CONF_DIR=$W/nix/etc HOME=$W/home XDG_CACHE_HOME=$W/home/.cache KILN_STORE=$W/kiln-store
+mkdir -p nix/etc home src/bb/bin
+cat > nix/etc/nix.conf <<CONF
+experimental-features = nix-command
+build-users-group =
+sandbox = true
+sandbox-fallback = false
+substituters =
+max-jobs = $JOBS
+cores = 1
+CONF
+cp -f "$BUSYBOX" src/bb/bin/busybox
+ln -sf busybox src/bb/bin/sh
+cat > src/lib.nix <<'NIX'
+rec {
+  salt = builtins.readFile ./salt;
+  bb = builtins.path { path = ./bb; name = "bb"; };
+  drv = name: cmd: extra: derivation ({ inherit name salt; system = "x86_64-linux"; builder = "${bb}/bin/sh"; args = [ "-c" cmd ]; } // extra);
+}
+NIX
+cat > src/one.nix <<'NIX'
+let l = import ./lib.nix; in l.drv "one" "echo one > $out" {}
+NIX
+cat > src/chain.nix <<'NIX'
+{ n }: let l = import ./lib.nix;
+  go = i: if i == 0 then l.drv "c0" "echo 0 > $out" {} else l.drv "c${toString i}" "echo $prev > $out" { prev = go (i - 1); };
+in go (n - 1)
+NIX
+cat > src/fan.nix <<'NIX'
+{ n }: let l = import ./lib.nix;
+  leaf = i: l.drv "f${toString i}" "echo ${toString i} > $out" {};
+in l.drv "fan" "echo $deps > $out" { deps = builtins.genList leaf n; }
+NIX
+
+# kiln_project NAME: a project that shares the others' root and salt; its recipe comes on standard input.
+kiln_project() {
+  mkdir -p "kiln/$1/derivations"
+  rm -rf "kiln/$1/bb" && cp -a src/bb "kiln/$1/bb"
+  { cat <<'STAR'
+root = source("//bb")
+env = {"salt": file("salt")}
+STAR
+    cat; } > "kiln/$1/derivations/default.star"
+}
+kiln_project one <<'STAR'
+targets = {"one": derivation(name = "one", root = root, env = env, script = "echo one > $out")}
+STAR
+kiln_project chain <<'STAR'
+def chain(n):
+    last = derivation(name = "c0", root = root, env = env, script = "echo 0 > $out")
+    for i in range(1, n):
+        last = derivation(name = "c%d" % i, root = root, env = env, inputs = {"prev": last}, script = "echo $prev > $out")
+    return last
+targets = {"chain": chain(int(param("n", "100")))}
+STAR
+kiln_project fan <<'STAR'
+def fan(n):
+    leaves = {"d%d" % i: derivation(name = "f%d" % i, root = root, env = env, script = "echo %d > $out" % i) for i in range(n)}
+    names = " ".join(["$" + label for label in leaves])
+    return derivation(name = "fan", root = root, env = env, inputs = leaves, script = "echo %s > $out" % names)
+targets = {"fan": fan(int(param("n", "1000")))}
+STAR
+
+# A new salt makes everything new to both.
+salt() {
+  head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n' > src/salt
+  for project in kiln/*/derivations; do cp src/salt "$project/salt"; done
+}
+export -f salt
+[ -s src/salt ] || salt
+nix-store --init
+nix_build() { echo "nix-build --no-out-link $W/src/$1.nix${2:+ --arg n $2}"; }
+kiln_build() { echo "$KILN build $1 --project $W/kiln/$1 --jobs $JOBS --cores 1${2:+ --param n=$2}"; }
+
+# --- how it is measured -----------------------------------------------------------------------------------------------------------
+
+results=$W/results.jsonl
+: > "$results"
+: > "$W/log"
+# compare NAME AIM(or -) RUNS [options of measure.py]
+compare() {
+  local name=$1 aim=$2 runs=$3
+  shift 3
+  [ "$aim" = - ] || set -- --aim "$aim" "$@"
+  python3 "$here/measure.py" --results "$results" --log "$W/log" --runs "$runs" "$@" "$name"
+}
+echo "kiln $("$KILN" --version | cut -d' ' -f2), $(nix --version); Linux $(uname -r), $(nproc) cores, load $(cut -d' ' -f1-3 /proc/loadavg), $JOBS jobs"
+echo
+echo "| work | Nix min / median | kiln min / median | ratio min / median | ratio of CPU time | peak memory | each | aim |"
+echo "|---|---|---|---|---|---|---|---|"
+
+if wants noop; then
+  salt
+  for what in one "fan $FAN"; do
+    # shellcheck disable=SC2086  # two words
+    { n=$(nix_build $what) k=$(kiln_build $what); }
+    $n >> log 2>&1
+    $k >> log 2>&1
+    compare "no-op: $what" 0.5 $((RUNS * 4)) --warm 2 --nix "$n" --kiln "$k"
+  done
+fi
+
+if wants cold; then
+  fresh="cd $W && salt"
+  compare "cold: one" - $((RUNS * 2)) --warm 1 --prepare-nix "$fresh" --nix "$(nix_build one)" --kiln "$(kiln_build one)"
+  compare "cold: chain of $CHAIN" - "$RUNS" --prepare-nix "$fresh" --nix "$(nix_build chain "$CHAIN")" --kiln "$(kiln_build chain "$CHAIN")" \
+    --work "$CHAIN"
+  for n in $((FAN / 10)) "$FAN"; do
+    compare "cold: fan-out of $n" 0.25 "$RUNS" --prepare-nix "$fresh" --nix "$(nix_build fan "$n")" --kiln "$(kiln_build fan "$n")" --work "$n"
+  done
+fi
+
+if wants linear; then
+  # Linear: the last column stays the same.
+  for n in $((FAN / 4)) $((FAN / 2)) "$FAN" $((FAN * 2)); do
+    compare "linearity: fan-out of $n" - 3 --prepare-kiln "cd $W && salt" --kiln "$(kiln_build fan "$n")" --work "$n"
+  done
+fi
+
+if wants tree; then
+  [ -f tree.made ] || { python3 "$here/make_tree.py" tree "$FILES" "$TREE_MB" && touch tree.made; }
+  find tree -type f -exec cat {} + > /dev/null # into the page cache
+  compare "hash a tree ($FILES files, $TREE_MB MiB)" 0.8 "$RUNS" --nix "nix-hash --type sha256 --base32 $W/tree" \
+    --kiln "$KILN store add --dry-run $W/tree"
+  compare "dump it as a NAR" - "$RUNS" --nix "nix-store --dump $W/tree" --kiln "$KILN store dump $W/tree"
+  object=$("$KILN" store add --dry-run tree)
+  [ "$(nix-store --add tree | cut -d/ -f2- | wc -l)" = 1 ] # both must know it now
+  in_nix=$(nix-store --add tree)
+  compare "add it to the store" 1 3 --prepare-nix "nix-store --delete $in_nix" --nix "nix-store --add $W/tree" \
+    --prepare-kiln "$KILN gc" --kiln "$KILN store add $W/tree"
+  compare "add it again" 1 "$RUNS" --nix "nix-store --add $W/tree" --kiln "$KILN store add $W/tree"
+  compare "verify it" 1 "$RUNS" --nix "nix store verify --no-trust $in_nix" --kiln "$KILN store verify $object"
+  compare "delete it" 1 3 --prepare-nix "nix-store --add $W/tree" --nix "nix-store --delete $in_nix" \
+    --prepare-kiln "$KILN store add $W/tree" --kiln "$KILN gc"
+fi
+
+if wants gc; then
+  # Everything old goes first, so that both then collect the same objects.
+  fill="cd $W && salt && $(nix_build fan "$FAN") && $(kiln_build fan "$FAN")"
+  nix-store --gc >> log 2>&1
+  "$KILN" gc >> log 2>&1
+  compare "collect a fan-out of $FAN" 1 3 --prepare-nix "$fill" --nix "nix-store --gc" --kiln "$KILN gc"
+fi
+echo
+echo "load now $(cut -d' ' -f1-3 /proc/loadavg); every run is in $results"

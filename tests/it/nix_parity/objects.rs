@@ -1,0 +1,159 @@
+//! Objects with references, made by builds of a small project; and a binary cache, written by hand, that hands them to Nix.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use super::Kiln;
+use super::trees::Numbers;
+
+const TOOLS: [&str; 6] = ["sh", "mkdir", "ln", "cat", "head", "rm"];
+
+/// The static shell that the builds run on; `None`, with the reason printed, if there is none.
+pub(super) fn shell_root() -> Option<PathBuf> {
+    let found = ["/bin/busybox", "/usr/bin/busybox"].into_iter().map(PathBuf::from).find(|path| path.exists());
+    if found.is_none() {
+        eprintln!("SKIPPED: there is no static busybox (Debian: busybox-static)");
+    }
+    found
+}
+
+/// A project whose recipes are written by the test.
+pub(super) struct Project<'a> {
+    kiln: &'a Kiln,
+    dir: PathBuf,
+    recipes: String,
+    targets: Vec<String>,
+}
+
+fn identifier(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+impl<'a> Project<'a> {
+    pub(super) fn new(kiln: &'a Kiln, busybox: &Path) -> Self {
+        let dir = kiln.dir().join("project");
+        let bin = dir.join("root/bin");
+        fs::create_dir_all(&bin).unwrap();
+        fs::create_dir(dir.join("derivations")).unwrap();
+        fs::copy(busybox, bin.join("busybox")).unwrap();
+        TOOLS.iter().for_each(|tool| symlink("busybox", bin.join(tool)).unwrap());
+        Self { kiln, dir, recipes: "root = source(\"//root\")\n".to_owned(), targets: Vec::new() }
+    }
+
+    /// Adds a derivation, which becomes a target. `inputs` are earlier ones; `-` becomes `_` in their labels.
+    pub(super) fn derivation(&mut self, name: &str, inputs: &[&str], outputs: &[&str], script: &str) {
+        let inputs: Vec<String> = inputs.iter().map(|input| format!("\"{0}\": {0}", identifier(input))).collect();
+        let (variable, inputs) = (identifier(name), inputs.join(", "));
+        let _ = writeln!(
+            self.recipes,
+            "{variable} = derivation(name = \"{name}\", root = root, inputs = {{{inputs}}}, outputs = {outputs:?}, script = {script:?})"
+        );
+        self.targets.push(name.to_owned());
+    }
+
+    /// Adds derivations whose outputs name themselves, their siblings and their inputs at generated places; gives their names.
+    pub(super) fn generated(&mut self, count: usize, seed: u64) -> Vec<String> {
+        let mut numbers = Numbers::new(seed);
+        for index in 0..count {
+            let inputs: Vec<String> = (0..numbers.below(4).min(index)).map(|_| format!("g{}", numbers.below(index))).collect();
+            let mut inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+            inputs.sort_unstable();
+            inputs.dedup();
+            let outputs: &[&str] = if index % 4 == 1 { &["out", "dev"] } else { &["out"] };
+            let script = generated_script(&mut numbers, &inputs, outputs);
+            self.derivation(&format!("g{index}"), &inputs, outputs, &script);
+        }
+        (0..count).map(|index| format!("g{index}")).collect()
+    }
+
+    /// Builds targets; gives their store paths.
+    pub(super) fn build(&self, targets: &[&str]) -> Vec<String> {
+        let listed: Vec<String> = self.targets.iter().map(|name| format!("\"{name}\": {}", identifier(name))).collect();
+        let file = self.dir.join("derivations/default.star");
+        fs::write(file, format!("{}targets = {{{}}}\n", self.recipes, listed.join(", "))).unwrap();
+        let project = self.dir.to_str().unwrap();
+        let outcome = self.kiln.json(["build", "--project", project].iter().chain(targets));
+        let paths = outcome["targets"].as_array().unwrap().iter();
+        paths.map(|built| built["path"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// A script that writes paths and bare digests between stretches of other bytes, in files and links.
+fn generated_script(numbers: &mut Numbers, inputs: &[&str], outputs: &[&str]) -> String {
+    let mut script = String::from("digest() { d=${1##*/}; printf %s ${d%%-*}; }\n");
+    for (place, output) in outputs.iter().enumerate() {
+        let _ = writeln!(script, "mkdir \"${output}\"");
+        // `dev` may name `out`, but not the other way round: that would be a circle.
+        let named: Vec<&str> = inputs.iter().chain(&outputs[..=place]).copied().collect();
+        for file in 0..1 + numbers.below(3) {
+            let _ = writeln!(script, "{{");
+            for _ in 0..1 + numbers.below(5) {
+                let len = [0, 1, 31, 33, 4096, 262_100, 262_144][numbers.below(7)] + numbers.below(5);
+                let what = numbers.pick(&named);
+                let word = ["digest $X", "echo $X", "echo $X$X", "digest $X; digest $X", "echo $X/lib:/kiln/store"][numbers.below(5)];
+                let _ = writeln!(script, "  head -c {len} /dev/zero; {}", word.replace("$X", &format!("${{{what}}}")));
+            }
+            let _ = writeln!(script, "}} > \"${output}/file{file}\"");
+        }
+        if numbers.below(2) == 0 {
+            let _ = writeln!(script, "ln -s \"${{{}}}/there\" \"${output}/link\"", numbers.pick(&named));
+        }
+    }
+    script
+}
+
+/// A binary cache in a directory, unsigned.
+pub(super) struct Cache {
+    dir: tempfile::TempDir,
+}
+
+fn narinfo(info: &serde_json::Value) -> String {
+    let base = |path: &str| path.trim_start_matches("/kiln/store/").to_owned();
+    let references: Vec<String> = info["references"].as_array().unwrap().iter().map(|path| base(path.as_str().unwrap())).collect();
+    let text = |field: &str| info[field].as_str().unwrap().to_owned();
+    format!(
+        "StorePath: {path}\nURL: {name}.nar\nCompression: none\nNarHash: sha256:{hash}\nNarSize: {size}\nReferences: {references}\nCA: {ca}\n",
+        path = text("path"),
+        name = base(&text("path")),
+        hash = text("nar_hash"),
+        size = info["nar_size"],
+        references = references.join(" "),
+        ca = text("ca"),
+    )
+}
+
+impl Cache {
+    /// The cache with these objects of a store.
+    pub(super) fn of(kiln: &Kiln, paths: &[String]) -> Self {
+        let cache = Self { dir: tempfile::tempdir().unwrap() };
+        fs::write(cache.dir().join("nix-cache-info"), "StoreDir: /kiln/store\n").unwrap();
+        for path in paths {
+            let base = path.trim_start_matches("/kiln/store/");
+            fs::write(cache.dir().join(format!("{base}.nar")), kiln.run(["store", "dump", path])).unwrap();
+            fs::write(cache.narinfo(path), narinfo(&kiln.json(["store", "info", path]))).unwrap();
+        }
+        cache
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn narinfo(&self, path: &str) -> PathBuf {
+        self.dir().join(format!("{}.narinfo", &path.trim_start_matches("/kiln/store/")[..32]))
+    }
+
+    /// Changes the value of a field.
+    pub(super) fn edit(&self, path: &str, field: &str, change: impl Fn(&str) -> String) {
+        let file = self.narinfo(path);
+        let text = fs::read_to_string(&file).unwrap();
+        let prefix = format!("{field}: ");
+        let lines = text.lines().map(|line| match line.strip_prefix(&prefix) {
+            Some(value) => format!("{prefix}{}\n", change(value)),
+            None => format!("{line}\n"),
+        });
+        fs::write(&file, lines.collect::<String>()).unwrap();
+    }
+}
