@@ -215,7 +215,12 @@ mod tests {
 
     #[test]
     fn wrong_kinds_and_broken_toml_name_their_line() {
-        for (text, place) in [("[mirrors]\npypi = 'x'\n", ":2: "), ("[mirrors]\n\npypi = [\n", ":"), ("mirrors = 3\n", ":1: "), ("[fetch]\nattempts = 0\n", ":1: ")] {
+        for (text, place) in [
+            ("[mirrors]\npypi = 'x'\n", ":2: "),
+            ("[mirrors]\n\npypi = [\n", ":"),
+            ("mirrors = 3\n", ":1: "),
+            ("[fetch]\nattempts = 0\n", ":1: "),
+        ] {
             let error = load(text, "").unwrap_err().to_string();
             assert!(error.contains(&format!("kiln.toml{place}")), "{error}");
         }

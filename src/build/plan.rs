@@ -17,7 +17,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::model::{Builder, CanonicalError, DerivationGraph, DerivationHash, Input, Node, OutputName, ResolvedDerivation, StorePath};
+use crate::model::{
+    Builder, CanonicalError, DerivationGraph, DerivationHash, Input, LeafInput, Node, OutputName, ResolvedDerivation, StorePath,
+};
 
 /// What the planner asks about the world.
 pub trait Knowledge {
@@ -90,6 +92,8 @@ pub struct Realise {
     pub resolved_hash: DerivationHash,
     /// Why it has to run.
     pub reason: Reason,
+    /// The fetched files and sources that it reads.
+    pub leaves: Vec<LeafInput>,
     /// The outputs that a former build gave.
     pub known: Option<BTreeMap<OutputName, StorePath>>,
 }
@@ -419,10 +423,23 @@ impl<'a, K: Knowledge> Planner<'a, K> {
             let known = self.states[item].outputs.clone();
             self.states[item].running = true;
             self.set_pending(item, true);
-            let step = Realise { node: node.clone(), resolved, resolved_hash, reason, known };
+            let leaves = self.leaves(node);
+            let step = Realise { node: node.clone(), resolved, resolved_hash, reason, leaves, known };
             self.ready.push_back(Step::Realise(Box::new(step)));
         }
         Ok(())
+    }
+
+    /// The inputs of a derivation that no builder made.
+    fn leaves(&self, node: &Node) -> Vec<LeafInput> {
+        let leaf = |input: &Input| match input {
+            Input::Object(path) => Some(LeafInput { path: path.clone(), span: None }),
+            Input::Output { derivation, .. } => {
+                let node = self.graph.get(derivation)?;
+                Some(LeafInput { path: node.derivation.known_path()?, span: node.hints.span.clone() })
+            }
+        };
+        node.derivation.all_inputs().filter_map(leaf).collect()
     }
 
     /// Whether all inputs of a derivation are there. Otherwise the item waits for the first that is not, or fails with it.

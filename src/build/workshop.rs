@@ -2,26 +2,25 @@
 //!
 //! In: a [`Step`] whose inputs are all in the store. Out: [`Finished`], staged but not registered, or a [`StepFailure`]. One step runs on one
 //! thread; the lock on its resolved derivation keeps other processes from doing the same work.
+//!
+//! Not here: the sandbox of a script (`script`), and what is kept of a result (`keep`).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::{OnceLock, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use crate::fsio::{IoResultExt, RangeLock};
-use crate::model::{
-    BuildRecord, BuildStatus, BuildTrace, Builder, DerivationHash, LeafInput, OutputName, PathInfo, SandboxLevel, StorePath,
-};
-use crate::sandbox::{Limits, SandboxExit};
-use crate::store::{NewDerivation, OutputTree, Registration, ScratchDir, Staged, Store, StoreError};
+use crate::fsio::RangeLock;
+use crate::model::{Builder, DerivationHash, OutputName, PathInfo, SandboxLevel, StorePath};
+use crate::sandbox::Limits;
+use crate::store::{OutputTree, Registration, ScratchDir, Staged, Store, StoreError};
 
 use super::builtin::{self, BuiltinInput, BuiltinJob};
 use super::error::{StepError, StepFailure};
 use super::event::{Event, Outcome, Reporter, StepId, Work};
 use super::fetch::{FetchRequest, Fetcher, Progress};
-use super::outputs::check_policies;
 use super::plan::{Realise, Reason, Step};
+use super::record::Stopwatch;
 use super::source::Sources;
 use super::stop::{LOOK, Stop};
 
@@ -113,7 +112,7 @@ impl<'a> Workshop<'a> {
         self.store.closure_with(paths, &self.staged.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn note_staged(&self, objects: &[Staged]) {
+    pub(super) fn note_staged(&self, objects: &[Staged]) {
         let mut staged = self.staged.write().unwrap_or_else(PoisonError::into_inner);
         staged.extend(objects.iter().map(|object| (object.info.path.clone(), object.info.clone())));
     }
@@ -138,7 +137,7 @@ impl<'a> Workshop<'a> {
             Builder::Fetch(fetch) => self.fetch(id, realise, fetch).map_err(fail),
             Builder::Builtin(builtin) => {
                 let scratch = self.store.new_scratch().map_err(|error| fail(error.into()))?;
-                let timer = Timer::start();
+                let timer = Stopwatch::start();
                 let trees = self.run_builtin(realise, builtin, &scratch).map_err(fail)?;
                 self.keep(realise, trees, &timer, None).map_err(fail)
             }
@@ -234,9 +233,9 @@ impl<'a> Workshop<'a> {
         }
         let closure = self.closure(realise.resolved.all_inputs()).map_err(|error| fail(error.into()))?;
         let scratch = self.store.new_scratch().map_err(|error| fail(error.into()))?;
-        let timer = Timer::start();
+        let timer = Stopwatch::start();
         let run = self.run_script(id, realise, script, &closure, &scratch).map_err(fail)?;
-        let kept = self.keep_log(realise, run.log).and_then(|()| self.keep_run(realise, run.result, &timer, run.exit.as_ref()));
+        let kept = self.keep_log(realise, run.log).and_then(|()| self.keep(realise, run.result?, &timer, run.exit.as_ref()));
         kept.map_err(|error| {
             // The next build of the same derivation would fail too, so what it left is worth a look.
             let keep = !matches!(error, StepError::Stopped);
@@ -245,106 +244,6 @@ impl<'a> Workshop<'a> {
             Box::new(StepFailure { tail: run.tail, kept, ..*failure(step, error) })
         })
     }
-
-    fn keep_log(&self, realise: &Realise, log: Option<PathBuf>) -> Result<(), StepError> {
-        if let Some(log) = log {
-            let place = self.store.new_log(&realise.resolved_hash)?;
-            std::fs::rename(&log, &place).at("move the log to", &place)?;
-        }
-        Ok(())
-    }
-
-    fn keep_run(
-        &self,
-        realise: &Realise,
-        trees: Result<Vec<OutputTree>, StepError>,
-        timer: &Timer,
-        exit: Option<&SandboxExit>,
-    ) -> Result<Finished, StepError> {
-        self.keep(realise, trees?, timer, exit)
-    }
-
-    /// Stages what a builder made, checks it against its policies, and puts trace and record beside it.
-    fn keep(&self, realise: &Realise, trees: Vec<OutputTree>, timer: &Timer, exit: Option<&SandboxExit>) -> Result<Finished, StepError> {
-        let root = match &realise.resolved.builder {
-            Builder::Script(script) => Some(&script.root),
-            _ => None,
-        };
-        // What the builder could see is what it can refer to. A builtin's layers are read, not referred to, but their bytes may do so.
-        let look_for: BTreeSet<StorePath> = self.closure(realise.resolved.all_inputs())?.into_iter().collect();
-        let staged = self.store.stage(trees, &look_for)?;
-        let by_output: BTreeMap<OutputName, Staged> = realise.resolved.outputs.keys().cloned().zip(staged).collect();
-        check_policies(self.store, &realise.resolved, root, &by_output, &|path| self.closure([path]))?;
-        let outputs: BTreeMap<_, _> = by_output.iter().map(|(output, object)| (output.clone(), object.info.path.clone())).collect();
-        let level = if root.is_some() { self.options.level } else { SandboxLevel::Strict };
-        let trace =
-            BuildTrace { resolved: realise.resolved_hash, outputs: outputs.clone(), system: realise.resolved.system.clone(), level };
-        let record = self.record(realise, BuildStatus::Built, outputs.clone(), timer, exit);
-        let objects: Vec<Staged> = by_output.into_values().collect();
-        self.note_staged(&objects);
-        let derivations = vec![new_derivation(realise)?];
-        let registration = Registration { objects, traces: vec![trace], records: vec![record], derivations };
-        Ok(Finished { outputs, registration, outcome: Outcome::Done })
-    }
-
-    fn record_failure(&self, realise: &Realise, error: &StepError, timer: &Timer, exit: Option<&SandboxExit>) {
-        let record = self.record(realise, BuildStatus::Failed(error.to_string()), BTreeMap::new(), timer, exit);
-        let derivations = new_derivation(realise).into_iter().collect();
-        // The build's own error is what the user must see; that its record could not be kept would only hide it.
-        let _ = self.store.register(&Registration { records: vec![record], derivations, ..Registration::default() });
-    }
-
-    fn record(
-        &self,
-        realise: &Realise,
-        status: BuildStatus,
-        outputs: BTreeMap<OutputName, StorePath>,
-        timer: &Timer,
-        exit: Option<&SandboxExit>,
-    ) -> BuildRecord {
-        let resolved = &realise.resolved;
-        let mut inputs: BTreeMap<String, StorePath> =
-            resolved.inputs.iter().map(|(label, path)| (label.to_string(), path.clone())).collect();
-        if let Builder::Script(script) = &resolved.builder {
-            inputs.insert("root".to_owned(), script.root.clone());
-        }
-        let leaves = resolved.inputs.values().filter(|path| self.sources.holds(path));
-        BuildRecord {
-            derivation: realise.node.hash,
-            resolved: realise.resolved_hash,
-            name: resolved.name.to_string(),
-            status,
-            outputs,
-            leaves: leaves.map(|path| LeafInput { path: path.clone(), span: self.sources.span(path) }).collect(),
-            inputs,
-            span: realise.node.hints.span.clone(),
-            level: self.options.level,
-            layers: exit.map(|exit| exit.layers.clone()).unwrap_or_default(),
-            machine: machine().clone(),
-            started_ms: timer.started_ms,
-            duration_ms: timer.start.elapsed().as_millis() as u64,
-            cpu_ms: exit.map(|exit| exit.cpu_ms),
-            peak_kib: exit.map(|exit| exit.peak_kib),
-        }
-    }
-}
-
-struct Timer {
-    start: Instant,
-    started_ms: u64,
-}
-
-impl Timer {
-    fn start() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self { start: Instant::now(), started_ms: since.as_millis() as u64 }
-    }
-}
-
-fn new_derivation(realise: &Realise) -> Result<NewDerivation, StepError> {
-    let canonical = realise.node.derivation.canonical()?;
-    let hints = serde_json::to_string(&realise.node.hints).unwrap_or_default();
-    Ok(NewDerivation { hash: realise.node.hash, canonical, hints })
 }
 
 fn describe(step: &Step) -> (&str, Work, Option<&Reason>) {
@@ -374,22 +273,5 @@ fn failure(step: &Step, error: StepError) -> Box<StepFailure> {
         error,
         tail: Vec::new(),
         kept: false,
-    })
-}
-
-/// What a record says about this machine.
-fn machine() -> &'static BTreeMap<String, String> {
-    static MACHINE: OnceLock<BTreeMap<String, String>> = OnceLock::new();
-    MACHINE.get_or_init(|| {
-        let mut facts = BTreeMap::new();
-        if let Ok(name) = nix::sys::utsname::uname() {
-            facts.insert("kernel".to_owned(), name.release().to_string_lossy().into_owned());
-            facts.insert("machine".to_owned(), name.machine().to_string_lossy().into_owned());
-        }
-        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-        facts.extend(model.map(|(_, model)| ("processor".to_owned(), model.trim().to_owned())));
-        facts.insert("cores".to_owned(), std::thread::available_parallelism().map_or(1, usize::from).to_string());
-        facts
     })
 }

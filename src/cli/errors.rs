@@ -89,7 +89,8 @@ impl From<FetchError> for Failure {
 
 impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
-        Self::new(&error)
+        let hint = error.hint();
+        hint.into_iter().fold(Self::new(&error), Self::hint)
     }
 }
 

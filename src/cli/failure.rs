@@ -4,6 +4,8 @@
 
 use std::fmt::Display;
 
+use anstream::adapter::strip_str;
+
 use super::exit;
 use super::ui::{self, RED, YELLOW, paint};
 
@@ -55,7 +57,9 @@ impl Failure {
     /// Writes it to standard error; as one JSON object if facts are asked for as JSON.
     pub fn show(&self, json: bool) {
         if json {
-            let object = serde_json::json!({"error": self.message, "details": self.details, "hints": self.hints, "exit": self.code});
+            let plain = |lines: &[String]| lines.iter().map(|line| strip_str(line).to_string()).collect::<Vec<_>>();
+            let (details, hints) = (plain(&self.details), plain(&self.hints));
+            let object = serde_json::json!({"error": self.message, "details": details, "hints": hints, "exit": self.code});
             ui::say(object);
             return;
         }

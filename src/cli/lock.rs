@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::build::fetch::Mirrors;
-use crate::build::lock::{DebianLock, DebianLockOptions, LockChanges, lock_debian};
+use crate::build::lock::{DebianLock, DebianLockOptions, LockChanges, PypiLock, PypiRequest, lock_debian, lock_pypi};
 
 use super::failure::Failure;
 use super::session::{self, Globals};
@@ -19,6 +19,22 @@ pub enum Command {
         after_help = "Examples:\n  kiln lock debian                 refresh the lock\n  kiln lock debian bash make clang-14   lock these packages"
     )]
     Debian(DebianArgs),
+    /// Lock files of Python packages: exact versions, with their digests
+    #[command(after_help = "Examples:\n  kiln lock pypi                   refresh the lock\n  kiln lock pypi six==1.17.0       lock this one too")]
+    Pypi(PypiArgs),
+}
+
+/// Arguments of `lock pypi`.
+#[derive(Debug, clap::Args)]
+pub struct PypiArgs {
+    /// `project==version`, or an exact file name; added to what is locked already [default: refresh the lock]
+    files: Vec<PypiRequest>,
+    /// The lock file [default: derivations/locks/pypi.json]
+    #[arg(long, value_name = "FILE")]
+    lock: Option<PathBuf>,
+    /// Only say what would change
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Arguments of `lock debian`.
@@ -50,14 +66,40 @@ struct Locked {
 /// Runs the command.
 ///
 /// # Errors
-/// If apt cannot resolve the packages, or the lock cannot be written.
+/// If apt or the index cannot resolve the names, or the lock cannot be written.
 pub fn run(globals: &Globals, command: &Command) -> Exit {
-    let Command::Debian(args) = command;
+    match command {
+        Command::Debian(args) => debian(globals, args),
+        Command::Pypi(args) => pypi(globals, args),
+    }
+}
+
+fn debian(globals: &Globals, args: &DebianArgs) -> Exit {
     let project = globals.project()?;
     let file = args.lock.clone().unwrap_or_else(|| project.join("derivations/locks/debian.json"));
     let old = DebianLock::read(&file)?;
     let lock = resolve(&project, args, old.as_ref())?;
     let locked = Locked { changes: lock.changes_since(old.as_ref()), packages: lock.packages.len(), file };
+    if !args.dry_run {
+        lock.write(&locked.file)?;
+    }
+    globals.ui().print(&locked, render)?;
+    Ok(exit::OK)
+}
+
+fn pypi(globals: &Globals, args: &PypiArgs) -> Exit {
+    let project = globals.project()?;
+    let file = args.lock.clone().unwrap_or_else(|| project.join("derivations/locks/pypi.json"));
+    let old = PypiLock::read(&file)?;
+    let named = |request: &PypiRequest| args.files.iter().any(|file| file.project == request.project);
+    let mut requests = old.as_ref().map(PypiLock::requests).unwrap_or_default();
+    requests.retain(|request| !named(request));
+    requests.extend(args.files.iter().cloned());
+    if requests.is_empty() {
+        return Err(Failure::request("there is no lock yet, so name the files").hint("for example `kiln lock pypi six==1.17.0`"));
+    }
+    let lock = lock_pypi(&requests, &session::fetcher(&session::configure(&project)?))?;
+    let locked = Locked { changes: lock.changes_since(old.as_ref()), packages: lock.files.len(), file };
     if !args.dry_run {
         lock.write(&locked.file)?;
     }

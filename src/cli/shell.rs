@@ -85,14 +85,31 @@ fn enter(
         }
     };
     let resolved_hash = resolved.hash().map_err(Failure::new)?;
-    let step = Realise { node: node.into(), resolved, resolved_hash, reason: Reason::Requested, known: None };
+    let step = Realise { node: node.into(), resolved, resolved_hash, reason: Reason::Requested, leaves: Vec::new(), known: None };
     let no_fetcher = || unreachable!("nothing is fetched to enter a sandbox");
     let workshop = Workshop::new(store, &lowering.sources, &no_fetcher, &Silent, options);
     let closure = workshop.closure(step.resolved.all_inputs())?;
+    if args.failed {
+        remove_mount_points(&layout.store, &closure)?;
+    }
     let mut spec = workshop.sandbox_spec(&step, &script, &closure, &scratch_paths(&step.resolved)?, &layout)?;
     spec.argv = if args.command.is_empty() { vec![shell_of(store, &script)] } else { args.command.clone() };
     globals.ui().note(format!("the build's script is {SCRIPT_PATH}; leave with `exit`"));
     run_here(&mut spec)
+}
+
+/// A sandbox makes its mount points itself; a kept one still has those of the build.
+fn remove_mount_points(dir: &Path, closure: &[StorePath]) -> Result<(), Failure> {
+    for object in closure {
+        let point = dir.join(object.base_name());
+        let removed = match point.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => std::fs::remove_dir(&point),
+            Ok(_) => std::fs::remove_file(&point),
+            Err(_) => continue,
+        };
+        removed.at("remove the mount point", &point)?;
+    }
+    Ok(())
 }
 
 fn shell_of(store: &Store, script: &ScriptBuilder<StorePath>) -> String {

@@ -23,7 +23,7 @@ pub enum CanonicalError {
 pub fn canonical_json<T: Serialize + ?Sized>(value: &T) -> Result<String, CanonicalError> {
     let mut text = Vec::new();
     write(&serde_json::to_value(value)?, &mut text)?;
-    String::from_utf8(text).map_err(|error| serde::ser::Error::custom(error)).map_err(CanonicalError::Unrepresentable)
+    String::from_utf8(text).map_err(|error| CanonicalError::Unrepresentable(serde::ser::Error::custom(error)))
 }
 
 fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalError> {

@@ -241,9 +241,8 @@ fn targets(module: &FrozenModule, session: &Session) -> Result<BTreeMap<String, 
         if name.is_empty() || name.starts_with('-') || !name.bytes().all(fits) {
             return Err(at_definition(&Refusal::TargetName { name: name.to_owned() }));
         }
-        let artifact = Artifact::from_value(value).ok_or_else(|| {
-            at_definition(&Refusal::TargetType { name: name.to_owned(), found: value.get_type().to_owned() })
-        })?;
+        let artifact = Artifact::from_value(value)
+            .ok_or_else(|| at_definition(&Refusal::TargetType { name: name.to_owned(), found: value.get_type().to_owned() }))?;
         let artifact = artifact.reference();
         let description = recipes[artifact.recipe.index()].description.clone();
         targets.insert(name.to_owned(), Target { artifact, description });

@@ -78,6 +78,7 @@ fn hint(kind: &ErrorKind, message: &str) -> Option<String> {
         _ if message.contains("referenced before assignment") => {
             "nothing can use itself in its own definition: an artifact names only artifacts that were made before it"
         }
+        ErrorKind::Function(_) => "docs/recipes.md lists what kiln's functions take",
         _ => return None,
     };
     Some(text.to_owned())

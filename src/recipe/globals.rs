@@ -36,9 +36,14 @@ pub(super) fn dialect() -> Dialect {
     }
 }
 
+/// Makes the names that recipe files start with, which takes 3 ms once per process. [`super::evaluate`] does it when it needs to; called
+/// on a thread at the start of the program, it costs nothing but a core.
+pub fn prepare() {
+    globals();
+}
+
 /// All names that a recipe file starts with.
 pub(super) fn globals() -> &'static Globals {
-    static GLOBALS: LazyLock<Globals> =
-        LazyLock::new(|| GlobalsBuilder::extended_by(EXTENSIONS).with(primitives::register).build());
+    static GLOBALS: LazyLock<Globals> = LazyLock::new(|| GlobalsBuilder::extended_by(EXTENSIONS).with(primitives::register).build());
     &GLOBALS
 }

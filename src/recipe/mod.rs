@@ -27,6 +27,7 @@ mod suggest;
 
 pub use error::{Frame, RecipeError, RecipeFailure};
 pub use evaluate::evaluate;
+pub use globals::prepare;
 pub use lower::{Lowered, lower, system};
 pub use recipes::{ArtifactRef, Evaluated, Param, Recipe, RecipeId, RecipeKind, SourceRequest, Target};
 pub use source_filter::{SourceFilter, SourceFilterError};

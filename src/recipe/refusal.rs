@@ -128,7 +128,10 @@ impl Refusal {
             Self::ArtifactAsText { .. } => {
                 "name the artifact in `inputs` and write `$label` in the script: where it lies is known only in the build"
             }
-            Self::UnpackPatches => "apply them in the script: `patch -p1 < \"$patches/0001-….patch\"` with `inputs = {\"patches\": source(\"//patches/…\")}`",
+            Self::Label { parameter: "layers", .. } => "it is only a label in the manifest, such as `six` for `site-packages.six`",
+            Self::UnpackPatches => {
+                "apply them in the script: `patch -p1 < \"$patches/0001-….patch\"` with `inputs = {\"patches\": source(\"//patches/…\")}`"
+            }
             Self::NotLocked { .. } | Self::LockIncomplete { .. } => "run `kiln lock debian` with the packages that are needed",
             Self::Path { problem: PathProblem::OutsideAreas | PathProblem::LinkOutsideAreas(_), .. } => {
                 "move the file under `derivations/`, or hand it to a build with source()"

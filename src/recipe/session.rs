@@ -156,11 +156,7 @@ impl Session {
 /// A place in a recipe file, in kiln's terms.
 pub(super) fn span_of(place: &FileSpan) -> SourceSpan {
     let resolved = place.resolve_span();
-    SourceSpan {
-        file: place.filename().to_owned(),
-        line: resolved.begin.line as u32 + 1,
-        column: resolved.begin.column as u32 + 1,
-    }
+    SourceSpan { file: place.filename().to_owned(), line: resolved.begin.line as u32 + 1, column: resolved.begin.column as u32 + 1 }
 }
 
 /// The call that a primitive is being called by.

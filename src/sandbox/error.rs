@@ -93,6 +93,8 @@ pub enum Layer {
     Cgroup,
     /// Extra: Landlock.
     Landlock,
+    /// Extra, for a privileged kiln: inputs belong to the builder's user.
+    Owners,
 }
 
 impl Layer {
@@ -114,6 +116,7 @@ impl Layer {
             Self::CgroupNamespace => "cgroup namespace",
             Self::Cgroup => "cgroup limits",
             Self::Landlock => "landlock",
+            Self::Owners => "owners of inputs",
         }
     }
 }

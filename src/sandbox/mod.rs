@@ -18,17 +18,20 @@ mod filter;
 mod hint;
 mod identity;
 mod namespaces;
+mod owners;
 mod path_bytes;
 mod probe;
 mod spawn;
 mod spec;
 mod sys;
+mod terminal;
 mod wire;
 
 pub use error::{Layer, SandboxError};
 pub use probe::{Check, probe};
 pub use spawn::{Killer, RunningSandbox, SandboxExit, Stdio3, spawn, spawn_program};
 pub use spec::{BUILD_PATH, Bind, HostIdentity, INNER_ID, Limits, SCRIPT_PATH, SandboxSpec, base_environment};
+pub use terminal::run_at_terminal;
 
 /// The hidden subcommand with which kiln executes itself.
 pub const SUBCOMMAND: &str = "__sandbox";

@@ -23,8 +23,9 @@ use nix::unistd::{Gid, Uid, fchown, geteuid};
 
 use super::cgroup::{self, Cgroup};
 use super::namespaces::{self, Namespaces};
+use super::owners::{self, MappedDirectories};
 use super::sys::{self, Cloned};
-use super::wire::{self, Failure, Order, Report};
+use super::wire::{self, Failure, MappedPath, Order, Report};
 use super::{HostIdentity, INNER_ID, Layer, SUBCOMMAND, SandboxError, SandboxSpec, hint};
 use crate::fsio::IoResultExt;
 use crate::model::{LayerOutcome, LayerState};
@@ -32,7 +33,7 @@ use crate::model::{LayerOutcome, LayerState};
 /// The three standard descriptors of a builder.
 #[derive(Debug)]
 pub struct Stdio3 {
-    /// Standard input: the terminal, if the spec asks for one; not used otherwise.
+    /// Standard input; `None` is `/dev/null`. If the spec asks for a terminal it must be one.
     pub stdin: Option<OwnedFd>,
     /// Standard output (usually the write end of a pipe; the same pipe for both is fine).
     pub stdout: OwnedFd,
@@ -92,20 +93,34 @@ pub fn spawn(spec: &SandboxSpec, stdio: Stdio3) -> Result<RunningSandbox, Sandbo
 /// As [`spawn`].
 pub fn spawn_program(program: &Path, spec: &SandboxSpec, stdio: Stdio3) -> Result<RunningSandbox, SandboxError> {
     spec.check().map_err(SandboxError::Spec)?;
+    let keep_input = stdio.stdin.is_some();
+    if spec.terminal && !keep_input {
+        return Err(SandboxError::Spec("a terminal is wanted, but none is given".into()));
+    }
     let switch_user = geteuid().as_raw() != spec.host.uid;
     prepare_directories(spec, switch_user)?;
+    if switch_user {
+        give_pipes(&stdio, spec.host)?;
+    }
     let namespaces = namespaces::for_level(spec.level);
 
-    let (control, theirs) = UnixStream::pair().map_err(system("make a socket"))?;
-    let child = start(program, &namespaces, spec, switch_user, stdio, theirs)?;
-    write_id_maps(child.first.pid, spec.host, switch_user)?;
+    let mut extras = Vec::new();
+    let mapped = match switch_user.then(|| owners::map(program, spec)) {
+        None => MappedDirectories::default(),
+        Some(outcome) => {
+            extras.push(outcome_of(Layer::Owners, &outcome));
+            outcome.unwrap_or_default()
+        }
+    };
 
-    let mut layers = namespaces.outcomes();
-    let cgroup = cgroup::place(child.first.pid, &spec.limits);
-    layers.push(LayerOutcome {
-        layer: Layer::Cgroup.name().to_owned(),
-        state: cgroup.as_ref().map_or_else(|why| LayerState::Absent(why.clone()), |_| LayerState::Active),
-    });
+    let (control, theirs) = UnixStream::pair().map_err(system("make a socket"))?;
+    let child = start(program, &namespaces, stdio, &mapped, theirs)?;
+    write_id_maps(child.pid, spec.host, switch_user)?;
+
+    let cgroup = cgroup::place(child.pid, &spec.limits);
+    extras.push(outcome_of(Layer::Cgroup, &cgroup));
+    let layers = namespaces.outcomes().into_iter().chain(extras).collect();
+    let mapped = mapped.paths.into_iter().map(MappedPath).collect();
     let cgroup = cgroup.ok();
     let mut spec = spec.clone();
     if cgroup.is_some() {
@@ -114,10 +129,10 @@ pub fn spawn_program(program: &Path, spec: &SandboxSpec, stdio: Stdio3) -> Resul
     let program = spec.argv.first().cloned().unwrap_or_default();
 
     // If the child has died this fails too, but then its report or its end says more.
-    let sent = wire::send(&control, &Order { spec, layers, switch_user });
+    let sent = wire::send(&control, &Order { spec, layers, mapped, keep_input, switch_user });
     let report = wire::receive::<Report>(&control).map_err(system("read the sandbox's report"))?;
     match report {
-        Some(Report::Started { layers }) => Ok(RunningSandbox { first: child.first, control, layers, cgroup }),
+        Some(Report::Started { layers }) => Ok(RunningSandbox { first: child, control, layers, cgroup }),
         Some(Report::Failed(Failure { layer, step, errno })) => {
             Err(SandboxError::Layer { layer, step, errno, hint: hint::for_failure(layer, errno) })
         }
@@ -127,7 +142,7 @@ pub fn spawn_program(program: &Path, spec: &SandboxSpec, stdio: Stdio3) -> Resul
     }
 }
 
-fn system(action: &'static str) -> impl Fn(io::Error) -> SandboxError {
+pub(super) fn system(action: &'static str) -> impl Fn(io::Error) -> SandboxError {
     move |source| SandboxError::System { action, source }
 }
 
@@ -142,37 +157,36 @@ fn prepare_directories(spec: &SandboxSpec, switch_user: bool) -> Result<(), Sand
     Ok(())
 }
 
-/// A child whose descriptors the parent has let go of.
-struct Started {
-    first: FirstProcess,
+/// What became of an extra, for the record.
+fn outcome_of<T>(layer: Layer, outcome: &Result<T, String>) -> LayerOutcome {
+    let state = outcome.as_ref().map_or_else(|why| LayerState::Absent(why.clone()), |_| LayerState::Active);
+    LayerOutcome { layer: layer.name().to_owned(), state }
 }
 
+/// A builder that opens /dev/stdout opens the pipe anew, as its own user.
+fn give_pipes(stdio: &Stdio3, host: HostIdentity) -> Result<(), SandboxError> {
+    let (uid, gid) = (Uid::from_raw(host.uid), Gid::from_raw(host.gid));
+    for fd in [stdio.stdin.as_ref(), Some(&stdio.stdout), Some(&stdio.stderr)].into_iter().flatten().filter(|fd| is_pipe(fd.as_fd())) {
+        fchown(fd, Some(uid), Some(gid)).map_err(|errno| system("give a pipe to the builder's user")(errno.into()))?;
+    }
+    Ok(())
+}
+
+/// Executes kiln as the first process of its namespaces.
 fn start(
     program: &Path,
     namespaces: &Namespaces,
-    spec: &SandboxSpec,
-    switch_user: bool,
     stdio: Stdio3,
+    mapped: &MappedDirectories,
     control: UnixStream,
-) -> Result<Started, SandboxError> {
-    let no_input = || File::open("/dev/null").map(OwnedFd::from).map_err(system("open /dev/null"));
-    let stdin = match stdio.stdin.filter(|_| spec.terminal) {
-        Some(terminal) => terminal,
-        None if spec.terminal => return Err(SandboxError::Spec("a terminal is wanted, but there is none".into())),
-        None => no_input()?,
+) -> Result<FirstProcess, SandboxError> {
+    let stdin = match stdio.stdin {
+        Some(given) => given,
+        None => File::open("/dev/null").map(OwnedFd::from).map_err(system("open /dev/null"))?,
     };
-    if switch_user {
-        // A builder that opens /dev/stdout opens the pipe anew, as its own user.
-        let (uid, gid) = (Uid::from_raw(spec.host.uid), Gid::from_raw(spec.host.gid));
-        for fd in [&stdio.stdout, &stdio.stderr].into_iter().filter(|fd| is_pipe(fd.as_fd())) {
-            fchown(fd, Some(uid), Some(gid)).map_err(|errno| system("give the log's pipe to the builder's user")(errno.into()))?;
-        }
-    }
-    // Out of the way of the numbers that they will get.
-    let control = OwnedFd::from(control);
-    let fds = [&stdin, &stdio.stdout, &stdio.stderr, &control].map(|fd| above(fd.as_fd()));
-    let [stdin, stdout, stderr, control] = fds;
-    let fds = [stdin?, stdout?, stderr?, control?];
+    // In the order of their numbers in the child; until then, out of the way of those.
+    let given = [stdin.as_fd(), stdio.stdout.as_fd(), stdio.stderr.as_fd(), control.as_fd()].into_iter();
+    let fds: Vec<OwnedFd> = given.chain(mapped.mounts.iter().map(AsFd::as_fd)).map(above).collect::<Result<_, _>>()?;
 
     let path = CString::new(program.as_os_str().as_bytes()).map_err(|_| SandboxError::Spec("a NUL byte in kiln's own path".into()))?;
     let word = |text: &str| CString::new(text).map_err(|_| SandboxError::Spec("a NUL byte".into()));
@@ -192,7 +206,7 @@ fn start(
         }
     });
     match outcome {
-        Ok(Cloned { pid, pidfd: Some(pidfd) }) => Ok(Started { first: FirstProcess { pid, pidfd: Arc::new(pidfd), reaped: false } }),
+        Ok(Cloned { pid, pidfd: Some(pidfd) }) => Ok(FirstProcess { pid, pidfd: Arc::new(pidfd), reaped: false }),
         Ok(Cloned { pid, pidfd: None }) => Err(SandboxError::Lost(format!("the kernel gave no descriptor for process {pid}"))),
         Err(errno) if executing => Err(system("execute kiln itself")(errno.into())),
         Err(errno) => {
@@ -208,7 +222,8 @@ fn is_pipe(fd: BorrowedFd<'_>) -> bool {
 
 /// A copy of a descriptor with a number that the child does not need.
 fn above(fd: BorrowedFd<'_>) -> Result<OwnedFd, SandboxError> {
-    let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(wire::CONTROL + 1)).map_err(|errno| system("copy a descriptor")(errno.into()))?;
+    let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(wire::CONTROL + 1 + owners::MOST as i32))
+        .map_err(|errno| system("copy a descriptor")(errno.into()))?;
     sys::adopt(number).ok_or_else(|| system("copy a descriptor")(Errno::EBADF.into()))
 }
 

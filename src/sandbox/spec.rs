@@ -54,7 +54,7 @@ pub struct SandboxSpec {
     pub host: HostIdentity,
     /// What it may use up.
     pub limits: Limits,
-    /// Whether standard input is a terminal that becomes the controlling one. If not, standard input is `/dev/null`.
+    /// Whether standard input becomes the controlling terminal, for `kiln shell`.
     pub terminal: bool,
 }
 

@@ -4,11 +4,12 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Layer, SandboxSpec};
+use super::{Layer, SandboxSpec, path_bytes};
 use crate::model::LayerOutcome;
 
 /// The number of the socket's descriptor in the child.
@@ -23,9 +24,17 @@ pub(super) struct Order {
     pub(super) spec: SandboxSpec,
     /// What became of the layers that the parent makes.
     pub(super) layers: Vec<LayerOutcome>,
+    /// Directories of the spec for which the child got a mount with mapped owners, in the order of the descriptors after [`CONTROL`].
+    pub(super) mapped: Vec<MappedPath>,
+    /// Whether standard input is what the caller gave; if not, it is the sandbox's `/dev/null`.
+    pub(super) keep_input: bool,
     /// Whether the child's user changes to the spec's, because the parent is privileged.
     pub(super) switch_user: bool,
 }
+
+/// One of [`Order::mapped`].
+#[derive(Serialize, Deserialize)]
+pub(super) struct MappedPath(#[serde(with = "path_bytes")] pub(super) PathBuf);
 
 /// What the child has to say.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Adding what comes from outside the store: trees, files and NARs.
 //!
-//! A tree is hashed where it is: if the object is valid, nothing is written at all. Otherwise it is copied, and the copy is hashed, because the source may have changed
-//! in between; the copy's hash is what counts.
+//! A tree is hashed where it is: if the object is valid, nothing is written at all. Otherwise it is copied, and the copy is hashed,
+//! because the source may have changed in between; the copy's hash is what counts.
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -1,10 +1,10 @@
 //! Copying a tree into canonical form: the copy needs no further pass for modes, times and attributes.
 //!
-//! Source and copy are reached through directory handles, so a link that appears in the source meanwhile leads nowhere. That the copy is whole is the
-//! business of who hashes it.
+//! Source and copy are reached through directory handles, so a link that appears in the source meanwhile leads nowhere. That the copy
+//! is whole is the business of who hashes it.
 //!
-//! One thread walks and makes the directories; what else is in them goes to the workers in small batches. A directory gets its final mode and time from whoever
-//! finishes its last batch.
+//! One thread walks and makes the directories; what else is in them goes to the workers in small batches. A directory gets its final
+//! mode and time from whoever finishes its last batch.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -19,13 +19,11 @@ use rustix::io::Errno;
 
 use super::StoreError;
 use super::canonical::{TIMES, canonical_mode};
+use crate::archive::MAX_DEPTH;
 use crate::fsio::PathError;
 
 /// Files up to this length are copied through a buffer, longer ones by the kernel, which may share their blocks.
 const BUFFER: usize = 256 << 10;
-
-/// How deep directories may be nested: a handle on both sides is open for each level.
-const DEPTH: usize = 256;
 
 /// Entries of one directory that a worker takes at once.
 const BATCH: usize = 32;
@@ -33,7 +31,8 @@ const BATCH: usize = 32;
 /// Batches that may wait for a worker. Each may hold two handles open.
 const QUEUE: usize = 32;
 
-/// Copies `source`, whatever it is, to `dest`, which must not exist. `size` is about how many bytes there are: small trees are not worth a second thread.
+/// Copies `source`, whatever it is, to `dest`, which must not exist. `size` is about how many bytes there are: small trees are not
+/// worth a second thread.
 pub(super) fn copy_tree(source: &Path, dest: &Path, owner: (u32, u32), size: u64) -> Result<(), StoreError> {
     let copy = Copy { dest, owner };
     let workers = if size < 4 << 20 { 0 } else { thread::available_parallelism().map_or(1, usize::from).min(8) };
@@ -140,8 +139,8 @@ impl Copy<'_> {
     }
 
     fn directory(&self, entry: Entry<'_>, path: PathBuf, depth: usize, sink: &mut Sink<'_>) -> Result<(), StoreError> {
-        if depth >= DEPTH {
-            return Err(StoreError::TooDeep { path, limit: DEPTH });
+        if depth >= MAX_DEPTH {
+            return Err(StoreError::TooDeep { path, limit: MAX_DEPTH });
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let source = rustix::fs::openat(entry.from, entry.name, flags, Mode::empty()).map_err(|error| read_error(&path, error))?;
@@ -149,7 +148,7 @@ impl Copy<'_> {
         let dest = rustix::fs::openat(entry.to, entry.new, flags, Mode::empty()).map_err(|error| self.write_error(error))?;
         let entries = Dir::read_from(&source).map_err(|error| read_error(&path, error))?;
         let dir = Arc::new(Pair { path, source, dest });
-        let mut names = Vec::new();
+        let (mut names, mut dirs) = (Vec::new(), Vec::new());
         for entry in entries {
             let entry = entry.map_err(|error| read_error(&dir.path, error))?;
             let name = entry.file_name();
@@ -163,13 +162,18 @@ impl Copy<'_> {
                 known => known,
             };
             if kind == FileType::Directory {
-                self.directory(below, path(), depth + 1, sink)?;
+                dirs.push(name.to_owned());
             } else {
                 names.push((name.to_owned(), kind));
             }
             if names.len() == BATCH {
                 sink(Batch { dir: dir.clone(), names: std::mem::take(&mut names) })?;
             }
+        }
+        // The listing's own handle is closed by now: two stay open for each level.
+        for name in &dirs {
+            let below = Entry { from: dir.source.as_fd(), name, to: dir.dest.as_fd(), new: name };
+            self.directory(below, dir.path.join(std::ffi::OsStr::from_bytes(name.to_bytes())), depth + 1, sink)?;
         }
         sink(Batch { dir, names })
     }
@@ -258,5 +262,62 @@ impl Copy<'_> {
             rustix::fs::chownat(to, new, Some(Uid::from_raw(self.owner.0)), Some(Gid::from_raw(self.owner.1)), AtFlags::SYMLINK_NOFOLLOW)
         };
         make().map_err(|error| self.write_error(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    /// Large enough for several threads to be worth it.
+    const LARGE: u64 = 1 << 30;
+
+    fn owner(dir: &Path) -> (u32, u32) {
+        let metadata = dir.metadata().unwrap();
+        (metadata.uid(), metadata.gid())
+    }
+
+    #[test]
+    fn a_copy_made_by_many_threads_is_whole_and_canonical() {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, dest) = (dir.path().join("source"), dir.path().join("dest"));
+        for number in 0..300 {
+            let below = source.join(format!("{}/{}", number % 7, number % 3));
+            fs::create_dir_all(&below).unwrap();
+            fs::write(below.join(number.to_string()), vec![7; number * 1000]).unwrap();
+            symlink("nowhere", below.join(format!("link-{number}"))).unwrap();
+        }
+        fs::set_permissions(source.join("3"), fs::Permissions::from_mode(0o700)).unwrap();
+        copy_tree(&source, &dest, owner(dir.path()), LARGE).unwrap();
+        let mut seen = 0;
+        for entry in walkdir::WalkDir::new(&dest) {
+            let entry = entry.unwrap();
+            let metadata = entry.path().symlink_metadata().unwrap();
+            let mode = if metadata.is_dir() { 0o40555 } else { 0o100444 };
+            assert!(metadata.is_symlink() || metadata.mode() == mode, "{entry:?} {:o}", metadata.mode());
+            assert_eq!((metadata.mtime(), metadata.mtime_nsec()), (1, 0), "{entry:?}");
+            if metadata.is_file() {
+                let number: u64 = entry.file_name().to_str().unwrap().parse().unwrap();
+                assert_eq!(metadata.len(), number * 1000);
+            }
+            seen += 1;
+        }
+        assert_eq!(seen, 1 + 7 + 21 + 600);
+        super::super::remove::remove_tree(&dest).unwrap();
+    }
+
+    #[test]
+    fn an_error_of_a_thread_is_the_result() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("source");
+        for number in 0..200 {
+            let below = source.join(number.to_string());
+            fs::create_dir_all(&below).unwrap();
+            nix::unistd::mkfifo(&below.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        let error = copy_tree(&source, &dir.path().join("dest"), owner(dir.path()), LARGE).unwrap_err().to_string();
+        assert!(error.contains("pipe` is a named pipe"), "{error}");
     }
 }

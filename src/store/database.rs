@@ -1,7 +1,7 @@
 //! The database: its tables, and how a connection is set up.
 //!
-//! SQLite with a write-ahead log, so that readers do not wait for a writer. `synchronous=FULL`: a committed transaction is on the disk. The log is
-//! not folded back when a connection closes: a command that only reads must not sync anything.
+//! SQLite with a write-ahead log, so that readers do not wait for a writer. `synchronous=FULL`: a committed transaction is on the disk.
+//! The log is not folded back when a connection closes: a command that only reads must not sync anything.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! The collector: removes what no root holds.
 //!
-//! Under the exclusive lock: read the roots, mark their closure, delete the rows of everything else in one durable transaction, then rename to `trash/`
-//! whatever lies in `objects/` and is neither valid nor a temporary root. So a path is never valid without its files, whenever the collector is killed; files without
-//! a row are taken by the next run. Deleting the trash takes longest, and holds nobody up.
+//! Under the exclusive lock: read the roots, mark their closure, delete the rows of everything else in one durable transaction, then
+//! rename to `trash/` whatever lies in `objects/` and is neither valid nor a temporary root. So a path is never valid without its
+//! files, whenever the collector is killed; files without a row are taken by the next run. Deleting the trash takes longest, and holds
+//! nobody up.
 
 use std::collections::HashSet;
 use std::fs;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::DatabaseResultExt as _;
 use super::place::move_away;
+use super::reaper::DELETERS;
 use super::remove::remove_tree;
 use super::{Store, StoreError, database, failpoint, query, unique_name};
 use crate::fsio::{FileLock, IoResultExt as _, LockKind, PathError};
@@ -50,7 +52,8 @@ pub struct GcReport {
 }
 
 impl Store {
-    /// Removes all objects outside the closure of out-links, pins and temporary roots, and whatever dead processes left. Traces, records and logs stay.
+    /// Removes all objects outside the closure of out-links, pins and temporary roots, and whatever dead processes left. Traces,
+    /// records and logs stay.
     ///
     /// # Errors
     /// If the database or a directory cannot be changed. What has been removed until then is gone, the rest is whole.
@@ -146,6 +149,9 @@ fn empty_trash(runs: &[PathBuf]) -> Result<(), PathError> {
         }
         entries = below;
     }
+    if entries.is_empty() {
+        return runs.iter().try_for_each(|run| remove_tree(run));
+    }
     let entries = Mutex::new(entries);
     let next = || entries.lock().ok().and_then(|mut entries| entries.pop());
     let work = || {
@@ -155,8 +161,8 @@ fn empty_trash(runs: &[PathBuf]) -> Result<(), PathError> {
         Ok::<_, PathError>(())
     };
     thread::scope(|scope| {
-        let other = scope.spawn(work);
-        work().and(other.join().unwrap_or(Ok(())))
+        let workers: Vec<_> = (0..DELETERS).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or(Ok(()))).fold(Ok(()), Result::and)
     })?;
     runs.iter().try_for_each(|run| remove_tree(run))
 }

@@ -89,7 +89,8 @@ pub(super) fn insert_trace(transaction: &Transaction<'_>, trace: &BuildTrace, bu
     let body = to_json("build trace", trace)?;
     let built = i64::try_from(built_ms).unwrap_or(i64::MAX);
     let sql = "INSERT INTO traces (resolved, body, built_ms, local) VALUES (?1, ?2, ?3, ?4) \
-               ON CONFLICT (resolved, body) DO UPDATE SET built_ms = excluded.built_ms, local = 1 WHERE excluded.local > local RETURNING id";
+               ON CONFLICT (resolved, body) DO UPDATE SET built_ms = excluded.built_ms, local = 1 WHERE excluded.local > local \
+               RETURNING id";
     let id: Option<i64> = transaction
         .prepare_cached(sql)
         .and_then(|mut insert| insert.query_row(params![trace.resolved.0.as_bytes(), body, built, local], |row| row.get(0)).optional())

@@ -15,12 +15,13 @@
 //!
 //! In: finished trees, files and NARs; traces and records. Out: valid objects under [`Store::physical`], and answers about them.
 //!
-//! **The way in.** A tree is made in a [`ScratchDir`], *staged* (brought into canonical form, hashed, renamed to its final name in `objects/`, still
-//! not valid) and *registered*: one `syncfs` for the files, then one transaction for any number of objects with their traces and
-//! records. What the database calls valid is therefore on the disk, whole, whenever a process is killed or the power goes.
+//! **The way in.** A tree is made in a [`ScratchDir`], *staged* (brought into canonical form, hashed, renamed to its final name in
+//! `objects/`, still not valid) and *registered*: one `syncfs` for the files, then one transaction for any number of objects with their
+//! traces and records. What the database calls valid is therefore on the disk, whole, whenever a process is killed or the power goes.
 //!
-//! **The way out.** The collector deletes rows first, in a durable transaction, then renames the files to `trash/`, then deletes them. It keeps
-//! the closure of out-links, pins and temporary roots. Staging takes a temporary root *before* a name in `objects/` comes into being.
+//! **The way out.** The collector deletes rows first, in a durable transaction, then renames the files to `trash/`, then deletes them.
+//! It keeps the closure of out-links, pins and temporary roots. Staging takes a temporary root *before* a name in `objects/` comes into
+//! being.
 //!
 //! Any number of threads and processes may use one store. Not here: what to build and whether a policy allows it (`build`), NAR and archive
 //! formats (`archive`), signatures and caches (`cache`).
@@ -35,6 +36,7 @@ mod history;
 mod logs;
 mod place;
 mod query;
+mod reaper;
 mod register;
 mod remove;
 mod roots;
@@ -62,6 +64,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use reaper::Reaper;
 use rusqlite::Connection;
 use rustix::io::Errno;
 
@@ -82,6 +85,8 @@ pub struct Store {
     sync_failed: AtomicBool,
     /// The roots that staging and [`Store::hold`] take, let go when the store is closed.
     held: OnceLock<TempRoots>,
+    /// Deletes scratch directories; closing the store waits for it.
+    reaper: Reaper,
     /// The owner that all objects get: that of the store's directory.
     owner: (u32, u32),
 }
@@ -127,6 +132,7 @@ impl Store {
             objects,
             sync_failed: AtomicBool::new(false),
             held: OnceLock::new(),
+            reaper: Reaper::default(),
         })
     }
 
@@ -148,6 +154,12 @@ impl Store {
     fn database(&self) -> MutexGuard<'_, Connection> {
         // A panic elsewhere leaves the connection usable: its transaction was rolled back when it was dropped.
         self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.reaper.finish();
     }
 }
 

@@ -19,14 +19,13 @@ use crate::model::{Hasher, PathInfo, Sha256};
 const ATTEMPTS: usize = 8;
 
 impl Store {
-    /// Moves `tree`, in canonical form, to the place of the object `info`. If that is valid, or lies there whole already, `tree` is removed instead.
+    /// Moves `tree`, in canonical form, to the place of the object `info`. If that is valid, or lies there whole already, `tree` stays
+    /// where it is, to go with its scratch directory.
     pub(super) fn place(&self, tree: &Path, info: PathInfo, first_link: Option<PathBuf>) -> Result<Staged, StoreError> {
         let was_valid = self.hold([&info.path])?.contains(&info.path);
         let dest = self.physical(&info.path);
         // A valid object that somebody deleted by hand comes back here.
-        if was_valid && dest.symlink_metadata().is_ok() {
-            remove_tree(tree)?;
-        } else {
+        if !was_valid || dest.symlink_metadata().is_err() {
             self.move_into_place(tree, &dest, &info)?;
         }
         Ok(Staged { info, first_link, was_valid })
@@ -39,11 +38,10 @@ impl Store {
                 failpoint("after-rename");
                 return Ok(());
             }
-            // Another process is staging the same object, or one died between staging and registering. Whoever uses it may go on using it, if it is whole.
+            // Another process is staging the same object, or one died between staging and registering. Whoever uses it may go on using
+            // it, if it is whole.
             if is_whole(dest, info) {
-                canonicalise(dest, self.owner)?;
-                remove_tree(tree)?;
-                return Ok(());
+                return canonicalise(dest, self.owner);
             }
             self.discard(dest)?;
         }
@@ -110,7 +108,8 @@ pub(super) fn make_plain_file(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The hash of a plain file's bytes, and the hash and length of its NAR, in one pass. Only files that are not executable have a flat address.
+/// The hash of a plain file's bytes, and the hash and length of its NAR, in one pass. Only files that are not executable have a flat
+/// address.
 pub(super) fn flat_hashes(path: &Path) -> Result<(Sha256, Sha256, u64), StoreError> {
     let metadata = fs::symlink_metadata(path).at("look at", path)?;
     if !metadata.is_file() || metadata.permissions().mode() & 0o100 != 0 {

@@ -261,7 +261,8 @@ impl Store {
         related(&connection, sql, id)
     }
 
-    /// The valid object that a person means by `text`: a store path, its last component, a beginning of its digest, or its place on this machine.
+    /// The valid object that a person means by `text`: a store path, its last component, a beginning of its digest, or its place on
+    /// this machine.
     ///
     /// # Errors
     /// If there is none, or more than one.

@@ -53,7 +53,8 @@ impl Store {
         Ok(())
     }
 
-    /// Brings everything that was written so far to the disk. After a failure nobody can say what is there, so nothing is registered any more.
+    /// Brings everything that was written so far to the disk. After a failure nobody can say what is there, so nothing is registered
+    /// any more.
     fn sync(&self) -> Result<(), StoreError> {
         if self.sync_failed.load(Ordering::Acquire) {
             return Err(StoreError::SyncFailed { dir: self.dir.clone() });

@@ -52,7 +52,8 @@ impl Store {
             Err(error) => return Err(PathError::new("look at", link, error).into()),
         }
         let values = params![link.as_os_str().as_bytes(), path.base_name()];
-        let sql = "INSERT INTO out_links (link, path) VALUES (?1, ?2) ON CONFLICT (link) DO UPDATE SET path = excluded.path WHERE path != excluded.path";
+        let sql = "INSERT INTO out_links (link, path) VALUES (?1, ?2) \
+                   ON CONFLICT (link) DO UPDATE SET path = excluded.path WHERE path != excluded.path";
         self.database().prepare_cached(sql).and_then(|mut insert| insert.execute(values)).doing("register an out-link")?;
         replace_link(&link, &self.physical(path))?;
         Ok(())

@@ -5,15 +5,16 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use super::remove::remove_tree;
+use super::reaper::{Doomed, Reaper};
 use super::{Store, StoreError, unique_name};
 use crate::fsio::{FileLock, IoResultExt as _, LockKind, PathError};
 
-/// A directory of this process under `builds/`, removed when dropped. Its maker's lock tells the collector that it is in use.
+/// A directory of this process under `builds/`, removed soon after it is dropped. Its maker's lock tells the collector that it is in use.
 #[derive(Debug)]
 pub struct ScratchDir {
     path: PathBuf,
-    _lock: File,
+    lock: Option<File>,
+    reaper: Reaper,
 }
 
 impl ScratchDir {
@@ -25,8 +26,7 @@ impl ScratchDir {
 
 impl Drop for ScratchDir {
     fn drop(&mut self) {
-        // What stays is unlocked from now on, so the collector removes it.
-        let _ = remove_tree(&self.path);
+        self.reaper.take(Doomed { path: std::mem::take(&mut self.path), lock: self.lock.take() });
     }
 }
 
@@ -43,7 +43,7 @@ impl Store {
                 Ok(()) => {
                     let lock = File::open(&path).at("open", &path)?;
                     lock.lock().at("lock", &path)?;
-                    return Ok(ScratchDir { path, _lock: lock });
+                    return Ok(ScratchDir { path, lock: Some(lock), reaper: self.reaper.clone() });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(PathError::new("create", path, error).into()),
@@ -112,12 +112,14 @@ mod tests {
         assert!(store.dead_scratch().unwrap().is_empty());
         let gone = one.path().to_owned();
         drop(one);
+        store.reaper.finish();
         assert!(!gone.exists());
         fs::write(two.path().join("file"), "second").unwrap();
         let kept = store.keep_failed(two, "hash").unwrap();
         assert_eq!(store.kept_failed("hash"), Some(kept.clone()));
         let three = store.new_scratch().unwrap();
         store.keep_failed(three, "hash").unwrap();
+        store.reaper.finish();
         assert_eq!(fs::read_dir(&kept).unwrap().count(), 0);
         assert_eq!(store.dead_scratch().unwrap(), [kept]);
     }

@@ -1,7 +1,8 @@
 //! Staging: a finished tree gets its canonical form, its hash, its references and its final place. It is not valid yet.
 //!
-//! An output that names itself has a path that depends on its own bytes: those are hashed modulo the scratch digest, then that digest is replaced by the final
-//! one, which has the same length. An output that names a sibling is named after it, so siblings go in the order of their references.
+//! An output that names itself has a path that depends on its own bytes: those are hashed modulo the scratch digest, then that digest
+//! is replaced by the final one, which has the same length. An output that names a sibling is named after it, so siblings go in the
+//! order of their references.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use crate::model::{ContentAddress, PathInfo, Sha256, StoreDigest, StoreName, Sto
 /// A finished output of a build.
 #[derive(Clone, Debug)]
 pub struct OutputTree {
-    /// Where it lies; on the store's file system. Staging moves it away.
+    /// Where it lies, within a [`super::ScratchDir`]. Staging moves it away, unless the object is there already.
     pub tree: PathBuf,
     /// The name that its store path gets.
     pub name: StoreName,
@@ -29,7 +30,7 @@ pub struct Staged {
     pub info: PathInfo,
     /// The first symbolic link in it, relative to it, if there is any (empty if the object is a link itself).
     pub first_link: Option<PathBuf>,
-    /// Whether it was valid already; what was built again has been dropped.
+    /// Whether it was valid already; what was built again goes with its scratch directory.
     pub was_valid: bool,
 }
 
@@ -101,8 +102,8 @@ impl Siblings<'_> {
 }
 
 impl Store {
-    /// Stages the outputs of one build, and gives them back in the same order. `look_for` are the objects that they may refer to: the closure
-    /// of the inputs. Unregistered, they stay in the store until the collector runs after this process has gone.
+    /// Stages the outputs of one build, and gives them back in the same order. `look_for` are the objects that they may refer to: the
+    /// closure of the inputs. Unregistered, they stay in the store until the collector runs after this process has gone.
     ///
     /// # Errors
     /// If an output holds what no object may hold, the outputs refer to each other in a circle, or the disk is full.

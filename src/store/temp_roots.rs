@@ -1,7 +1,7 @@
 //! Temporary roots: what a living process needs, the collector keeps.
 //!
-//! A root is taken under the shared lock `locks/gc`; the collector reads the roots and decides under the exclusive one. So a root is either seen, or taken
-//! after the collector has finished; whether the object is still there then, is asked afterwards.
+//! A root is taken under the shared lock `locks/gc`; the collector reads the roots and decides under the exclusive one. So a root is
+//! either seen, or taken after the collector has finished; whether the object is still there then, is asked afterwards.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -91,7 +91,8 @@ impl Store {
         Ok(self.held.get_or_init(|| made))
     }
 
-    /// Keeps `paths` from the collector until this store is closed, and says which of them are valid. Those stay valid, and so does their closure.
+    /// Keeps `paths` from the collector until this store is closed, and says which of them are valid. Those stay valid, and so does
+    /// their closure.
     ///
     /// # Errors
     /// If the roots cannot be written, or the database cannot be read.

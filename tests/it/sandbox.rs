@@ -102,6 +102,13 @@ fn inputs_are_read_only_and_outputs_can_be_written() {
 }
 
 #[test]
+fn everything_belongs_to_the_builder_whoever_runs_kiln() {
+    let sealed = Sealed::script("stat -c '%u:%g %n' /etc /etc/declared /usr/bin/sh /kiln/store /kiln/store/* /build /tmp /").input("a", |path| fs::write(path, "a\n").unwrap());
+    let output = sealed.run().output;
+    assert!(output.lines().count() == 8 && output.lines().all(|line| line.starts_with("1000:1000 ")), "{output}");
+}
+
+#[test]
 fn a_bind_outside_the_store_is_made_where_it_says() {
     let mut sealed = Sealed::script("cat /opt/deep/file; touch /opt/deep/file 2>/dev/null || echo refused")
         .input("f", |path| fs::write(path, "x\n").unwrap());

@@ -120,10 +120,15 @@ impl Address {
         PathBuf::from(unescape(&self.path))
     }
 
-    /// The last part of the path, not escaped.
-    pub(super) fn file_name(&self) -> String {
-        let path = self.path.split('?').next().unwrap_or("");
-        unescape(path.rsplit('/').next().unwrap_or(""))
+    /// Host and port, as the `Host` header says them.
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The whole address, secrets included: for whoever makes the connection, never for people.
+    pub(super) fn with_credentials(&self) -> String {
+        let credentials = self.credentials.as_ref().map(|credentials| format!("{credentials}@")).unwrap_or_default();
+        format!("{}://{credentials}{}{}", self.scheme_name(), self.authority, self.path)
     }
 
     /// The value of the `Authorization` header.

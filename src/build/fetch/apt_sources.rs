@@ -95,8 +95,11 @@ fn read_lines(text: &str, found: &mut Vec<AptSource>) {
         };
         let mut words = rest.split_whitespace().map(str::to_owned);
         let (Some(uri), Some(suite)) = (words.next(), words.next()) else { continue };
-        let options: BTreeMap<String, &str> =
-            options.split_whitespace().filter_map(|option| option.split_once('=')).map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+        let options: BTreeMap<String, &str> = options
+            .split_whitespace()
+            .filter_map(|option| option.split_once('='))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
+            .collect();
         let signed_by = options.get("signed-by").map(|value| (*value).to_owned());
         push(found, kind, uri, suite, words.collect(), signed_by);
     }
@@ -105,7 +108,8 @@ fn read_lines(text: &str, found: &mut Vec<AptSource>) {
 /// Paragraphs of `Field: value`, as in `debian.sources`.
 fn read_paragraphs(text: &str, found: &mut Vec<AptSource>) {
     for fields in paragraphs(text) {
-        let words = |name: &str| fields.get(name).map(String::as_str).unwrap_or("").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let words =
+            |name: &str| fields.get(name).map(String::as_str).unwrap_or("").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let enabled = fields.get("enabled").map_or("yes", String::as_str).trim().to_ascii_lowercase();
         if matches!(enabled.as_str(), "no" | "false" | "without" | "off" | "disable" | "0") {
             continue;
@@ -133,7 +137,7 @@ fn push(found: &mut Vec<AptSource>, kind: &str, uri: String, suite: String, comp
 }
 
 /// Splits a control file into paragraphs of lower-cased field → value; a value keeps the line breaks of its continuations.
-fn paragraphs(text: &str) -> Vec<BTreeMap<String, String>> {
+pub(in crate::build) fn paragraphs(text: &str) -> Vec<BTreeMap<String, String>> {
     let mut all: Vec<BTreeMap<String, String>> = vec![BTreeMap::new()];
     let mut last = String::new();
     for line in text.lines() {
@@ -199,7 +203,10 @@ mod tests {
                     Enabled: no\nTypes: deb\nURIs: http://off/\nSuites: x\nComponents: main\n";
         let sources = read(&[("etc/apt/sources.list.d/debian.sources", text)]);
         assert_eq!(sources.len(), 8);
-        assert_eq!(summary(&sources)[..4], ["http://a/debian x main", "http://a/debian x-updates main", "http://b/debian x main", "http://b/debian x-updates main"]);
+        assert_eq!(
+            summary(&sources)[..4],
+            ["http://a/debian x main", "http://a/debian x-updates main", "http://b/debian x main", "http://b/debian x-updates main"]
+        );
         assert!(sources[0].signed_by.as_ref().unwrap().contains("\n mQ\n"));
     }
 

@@ -16,6 +16,20 @@ pub enum Registry {
     Urls,
 }
 
+/// How a file gets into the store without any mirror.
+const BY_HAND: &str = "or get the file elsewhere and run `kiln store add --flat FILE`";
+
+impl Registry {
+    /// What to try when its file is gone or another one.
+    fn remedy(self) -> String {
+        match self {
+            Self::Pypi => format!("if upstream replaced or withdrew the file, check why, then run `kiln lock pypi`; {BY_HAND}"),
+            Self::Debian => format!("if the archive moved on, run `kiln lock debian`; {BY_HAND}"),
+            Self::Urls => format!("correct the address or the hash in the recipe, {BY_HAND}"),
+        }
+    }
+}
+
 impl fmt::Display for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -38,6 +52,29 @@ pub struct MirrorFailure {
 impl fmt::Display for MirrorFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\n  {}: {}", self.url, self.reason)
+    }
+}
+
+/// A file that is not the declared one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The file.
+    pub name: String,
+    /// Whose file it is.
+    pub registry: Registry,
+    /// The declared digest.
+    pub wanted: Sha256,
+    /// What came, or what the index says would come.
+    pub got: Sha256,
+    /// From where, without credentials.
+    pub url: String,
+    /// What the other mirrors did.
+    pub others: Vec<MirrorFailure>,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  wanted  sha256 {}\n  got     sha256 {}   from {}{}", self.wanted, self.got, self.url, listed(&self.others))
     }
 }
 
@@ -67,21 +104,8 @@ pub enum FetchError {
         failures: Vec<MirrorFailure>,
     },
     /// A mirror has a file of that name, with other bytes.
-    #[error("cannot fetch {name}: the file that was found is not the declared one\n  wanted  sha256 {wanted}\n  got     sha256 {got}   from {url}{}", listed(.others))]
-    Mismatch {
-        /// The file.
-        name: String,
-        /// Whose file it is.
-        registry: Registry,
-        /// The declared digest.
-        wanted: Sha256,
-        /// What came.
-        got: Sha256,
-        /// From where, without credentials.
-        url: String,
-        /// What the other mirrors did.
-        others: Vec<MirrorFailure>,
-    },
+    #[error("cannot fetch {}: the file that was found is not the declared one\n{}", .0.name, .0)]
+    Mismatch(Box<Mismatch>),
     /// No mirror could serve it now.
     #[error("cannot fetch {name}: no {registry} could serve it{}", listed(.failures))]
     Unreachable {
@@ -125,7 +149,6 @@ pub enum FetchError {
 impl FetchError {
     /// What to try, for the command line's `hint:` line.
     pub fn hint(&self) -> Option<String> {
-        let by_hand = "or get the file elsewhere and run `kiln store add --flat FILE`";
         match self {
             Self::NoMirror { registry: Registry::Debian, .. } => {
                 Some("set `debian = [\"…\"]` under [mirrors] in kiln.toml, or put a source into /etc/apt/sources.list".to_owned())
@@ -134,13 +157,10 @@ impl FetchError {
                 "set `pypi = [\"…/simple\"]` under [mirrors] in kiln.toml, set PIP_INDEX_URL, or install pip (its default is then used)"
                     .to_owned(),
             ),
-            Self::Gone { registry, .. } | Self::Mismatch { registry, .. } => Some(match registry {
-                Registry::Pypi => format!("if upstream replaced or withdrew the file, check why, then run `kiln lock pypi`; {by_hand}"),
-                Registry::Debian => format!("if the archive moved on, run `kiln lock debian`; {by_hand}"),
-                Registry::Urls => format!("correct the address or the hash in the recipe, {by_hand}"),
-            }),
+            Self::Gone { registry, .. } => Some(registry.remedy()),
+            Self::Mismatch(mismatch) => Some(mismatch.registry.remedy()),
             Self::Unreachable { .. } => {
-                Some(format!("check the network, the proxy variables, or name another mirror in kiln.toml; {by_hand}"))
+                Some(format!("check the network, the proxy variables, or name another mirror in kiln.toml; {BY_HAND}"))
             }
             Self::Tls(_) => Some("install `ca-certificates`, or set SSL_CERT_FILE to a file of certificate authorities".to_owned()),
             Self::BadAddress { .. } | Self::BadName { .. } | Self::Stopped { .. } | Self::Io(_) => None,

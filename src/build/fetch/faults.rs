@@ -1,93 +1,13 @@
 //! Fetching from a server on loopback that fails in every way a server can.
 
-use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::server::{Reply, Request, Server, Then};
+use super::server::{Reply, Server, Then};
+use super::trial::{attempt, content, get, quick, serve_ranges, url};
 use super::*;
-use crate::build::config::{Config, MirrorSettings};
-
-/// Bytes of which every stretch is different.
-fn content(length: usize) -> Vec<u8> {
-    (0..length as u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).take(length).collect()
-}
-
-fn quick() -> FetchOptions {
-    FetchOptions {
-        attempts: 3,
-        first_pause: Duration::from_millis(5),
-        longest_pause: Duration::from_millis(1500),
-        connect: Duration::from_secs(5),
-        stall: Duration::from_millis(400),
-        ..FetchOptions::default()
-    }
-}
-
-fn url(server: &Server) -> FetchSource {
-    FetchSource::Urls(vec![server.url("/file")])
-}
-
-fn pypi() -> FetchSource {
-    FetchSource::Pypi { project: "Some_Thing".into(), file: "thing-1.tar.gz".into() }
-}
-
-fn debian() -> FetchSource {
-    FetchSource::Debian { pool_path: "pool/main/g/g++/g++_1~2.deb".into() }
-}
-
-/// One fetch in a directory of its own.
-struct Trial {
-    result: Result<Fetched, FetchError>,
-    file: Option<Vec<u8>>,
-    progress: Vec<Progress>,
-    took: Duration,
-}
-
-fn attempt(mirrors: (&[&Server], &[&Server]), source: &FetchSource, wanted: &[u8], options: FetchOptions) -> Trial {
-    let urls = |servers: &[&Server], path: &str| servers.iter().map(|server| server.url(path)).collect();
-    let mirrors = MirrorSettings { pypi: urls(mirrors.0, "/simple"), debian: urls(mirrors.1, "/debian") };
-    let dir = tempfile::tempdir().unwrap();
-    let machine = Machine::at(&dir.path().join("nothing"), &[]);
-    let fetcher = Fetcher::new(Mirrors::of(machine, &Config { mirrors, ..Config::default() }), options);
-    let (into, started, progress) = (dir.path().join("file"), Instant::now(), RefCell::new(Vec::new()));
-    let request = FetchRequest { source, name: "thing", sha256: Sha256::of(wanted), size: None };
-    let result = fetcher.fetch(&request, &into, &|step| {
-        progress.borrow_mut().push(step);
-        ControlFlow::Continue(())
-    });
-    Trial { result, file: std::fs::read(into).ok(), progress: progress.into_inner(), took: started.elapsed() }
-}
-
-fn get(server: &Server, wanted: &[u8]) -> Trial {
-    attempt((&[], &[]), &url(server), wanted, quick())
-}
-
-impl Trial {
-    fn gave(&self, wanted: &[u8]) -> &Self {
-        assert_eq!(self.result.as_ref().unwrap().bytes, wanted.len() as u64);
-        assert!(self.file.as_deref() == Some(wanted));
-        self
-    }
-
-    /// The error's text; nothing may be left behind.
-    fn failed(&self) -> String {
-        assert_eq!(self.file, None, "a failed fetch left a file");
-        self.result.as_ref().unwrap_err().to_string()
-    }
-}
-
-/// Serves `body` as a good server would, ranges included.
-fn serve_ranges(request: &Request, body: &[u8]) -> Reply {
-    match request.start() {
-        None => Reply::new("200 OK", &[("ETag", "\"v1\"")], body),
-        Some(start) => {
-            let range = format!("bytes {start}-{}/{}", body.len() - 1, body.len());
-            Reply::new("206 Partial Content", &[("ETag", "\"v1\""), ("Content-Range", &range)], &body[start..])
-        }
-    }
-}
+use crate::build::config::Config;
 
 #[test]
 fn a_file_is_fetched_and_its_progress_told() {
@@ -105,7 +25,10 @@ fn other_bytes_are_refused_with_both_hashes() {
     let server = Server::start(|_, _| Reply::ok(b"evil"));
     let trial = get(&server, b"good");
     let message = trial.failed();
-    assert!(message.contains(&Sha256::of(b"good").hex()) && message.contains(&Sha256::of(b"evil").hex()) && message.contains("/file"), "{message}");
+    assert!(
+        message.contains(&Sha256::of(b"good").hex()) && message.contains(&Sha256::of(b"evil").hex()) && message.contains("/file"),
+        "{message}"
+    );
     assert_eq!(server.requests().len(), 1, "a whole file with other bytes is not asked for again");
 }
 
@@ -234,6 +157,38 @@ fn a_server_that_never_answers_is_given_up_for_good() {
 }
 
 #[test]
+fn a_server_that_sends_next_to_nothing_is_given_up() {
+    let server = Server::start(|_, _| Reply::raw("200 OK", &[], b"").then(Then::Drip));
+    let trial = get(&server, b"x");
+    assert!(trial.failed().contains("next to nothing (tried 3 times)"), "{}", trial.failed());
+    assert!(trial.took < Duration::from_secs(5));
+}
+
+#[test]
+fn a_server_that_breaks_in_ever_new_places_ends_the_patience_too() {
+    let body = content(3_000_000);
+    let served = body.clone();
+    // Every other try starts over and breaks at once, the next brings two megabytes and breaks.
+    let server = Server::start(move |_, n| Reply::ok(&served).without_last(if n % 2 == 0 { 1_000_000 } else { 3_000_000 }));
+    let message = get(&server, &body).failed();
+    assert!(message.contains("it ended before the file did (tried 3 times)"), "{message}");
+    assert!(server.requests().len() < 10);
+}
+
+#[test]
+fn a_long_file_over_a_bad_line_comes_through_in_pieces() {
+    let body = content(8_000_000);
+    let served = body.clone();
+    let server = Server::start(move |request, _| {
+        let reply = serve_ranges(request, &served);
+        let left = served.len() - request.start().unwrap_or(0);
+        reply.without_last(left.saturating_sub(1_200_000))
+    });
+    get(&server, &body).gave(&body);
+    assert_eq!(server.requests().len(), 7);
+}
+
+#[test]
 fn nothing_listening_is_said_plainly() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let source = FetchSource::Urls(vec![format!("http://{free}/file")]);
@@ -272,7 +227,12 @@ fn trouble_that_lasts_ends_with_its_reason() {
 
 #[test]
 fn answers_that_will_not_change_are_not_asked_for_again() {
-    for (status, reason) in [("404 Not Found", "does not have the file"), ("403 Forbidden", "forbids access"), ("401 x", "credentials"), ("418 x", "status 418")] {
+    for (status, reason) in [
+        ("404 Not Found", "does not have the file"),
+        ("403 Forbidden", "forbids access"),
+        ("401 x", "credentials"),
+        ("418 x", "status 418"),
+    ] {
         let server = Server::start(move |_, _| Reply::status(status));
         let message = get(&server, b"x").failed();
         assert!(message.contains(reason), "{message}");
@@ -355,133 +315,6 @@ fn rubbish_instead_of_http_is_an_error() {
 }
 
 #[test]
-fn the_next_address_is_asked_when_one_does_not_serve() {
-    let gone = Server::start(|_, _| Reply::status("404 Not Found"));
-    let wrong = Server::start(|_, _| Reply::ok(b"evil"));
-    let good = Server::start(|_, _| Reply::ok(b"x"));
-    let source = FetchSource::Urls([&gone, &wrong, &good].map(|server| server.url("/file")).to_vec());
-    let trial = attempt((&[], &[]), &source, b"x", quick());
-    assert_eq!(trial.gave(b"x").result.as_ref().unwrap().url, good.url("/file"));
-}
-
-#[test]
-fn a_debian_file_is_looked_for_on_every_mirror() {
-    let gone = Server::start(|_, _| Reply::status("404 Not Found"));
-    let good = Server::start(|request, _| match request.target.as_str() {
-        "/debian/pool/main/g/g%2B%2B/g%2B%2B_1~2.deb" => Reply::ok(b"x"),
-        _ => Reply::status("404 Not Found"),
-    });
-    attempt((&[], &[&gone, &good]), &debian(), b"x", quick()).gave(b"x");
-    let trial = attempt((&[], &[&gone]), &debian(), b"x", quick());
-    assert!(trial.failed().contains("no configured Debian mirror has it"), "{}", trial.failed());
-    assert!(trial.result.unwrap_err().hint().unwrap().contains("kiln lock debian"));
-}
-
-#[test]
-fn a_mirror_that_is_dead_is_asked_last_from_then_on() {
-    let dead = Server::start(|_, _| Reply::status("503 x"));
-    let good = Server::start(|_, _| Reply::ok(b"x"));
-    let dir = tempfile::tempdir().unwrap();
-    let mirrors = MirrorSettings { pypi: vec![], debian: vec![dead.url(""), good.url("")] };
-    let mirrors = Mirrors::of(Machine::at(&dir.path().join("nothing"), &[]), &Config { mirrors, ..Config::default() });
-    let fetcher = Fetcher::new(mirrors, quick());
-    for number in 0..5 {
-        let request = FetchRequest { source: &debian(), name: "thing", sha256: Sha256::of(b"x"), size: None };
-        fetcher.fetch(&request, &dir.path().join(number.to_string()), &|_| ControlFlow::Continue(())).unwrap();
-    }
-    assert_eq!((dead.requests().len(), good.requests().len()), (3, 5));
-}
-
-#[test]
-fn a_mirror_may_be_a_directory() {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir_all(dir.path().join("pool/main/g/g++")).unwrap();
-    std::fs::write(dir.path().join("pool/main/g/g++/g++_1~2.deb"), b"x").unwrap();
-    let mirrors = MirrorSettings { pypi: vec![], debian: vec![format!("file:{}", dir.path().display())] };
-    let mirrors = Mirrors::of(Machine::at(&dir.path().join("nothing"), &[]), &Config { mirrors, ..Config::default() });
-    let request = FetchRequest { source: &debian(), name: "thing", sha256: Sha256::of(b"x"), size: None };
-    let fetcher = Fetcher::new(mirrors, quick());
-    fetcher.fetch(&request, &dir.path().join("out"), &|_| ControlFlow::Continue(())).unwrap();
-    assert_eq!(std::fs::read(dir.path().join("out")).unwrap(), b"x");
-}
-
-fn index_page(url: &str, sha256: &str) -> Vec<u8> {
-    format!(r#"{{"files":[{{"filename":"thing-1.tar.gz","url":"{url}","hashes":{{"sha256":"{sha256}"}},"size":1}}]}}"#).into_bytes()
-}
-
-const JSON: (&str, &str) = ("Content-Type", "application/vnd.pypi.simple.v1+json");
-
-#[test]
-fn a_python_file_is_found_on_its_projects_page() {
-    let server = Server::start(|request, n| match request.target.as_str() {
-        "/simple/some-thing/" if n == 0 => Reply::status("503 x"),
-        "/simple/some-thing/" => Reply::new("200 OK", &[JSON], &index_page("../../files/thing-1.tar.gz#x", &Sha256::of(b"x").hex())),
-        "/files/thing-1.tar.gz" => Reply::ok(b"x"),
-        _ => Reply::status("404 Not Found"),
-    });
-    attempt((&[&server], &[]), &pypi(), b"x", quick()).gave(b"x");
-    assert!(server.requests()[0].header("accept").unwrap().contains("application/vnd.pypi.simple.v1+json"));
-}
-
-#[test]
-fn older_indexes_answer_in_html_and_zipped() {
-    let page = "<html><a href=\"/f/thing-1.tar.gz#sha256=00\">thing-1.tar.gz</a></html>";
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    std::io::Write::write_all(&mut encoder, page.as_bytes()).unwrap();
-    let zipped = encoder.finish().unwrap();
-    let server = Server::start(move |request, _| match request.target.as_str() {
-        "/simple/some-thing/" => Reply::new("200 OK", &[("Content-Type", "text/html"), ("Content-Encoding", "gzip")], &zipped),
-        _ => Reply::ok(b"x"),
-    });
-    attempt((&[&server], &[]), &pypi(), b"x", quick()).gave(b"x");
-}
-
-#[test]
-fn an_index_whose_file_has_another_hash_is_not_asked_for_it() {
-    let server = Server::start(|_, _| Reply::new("200 OK", &[JSON], &index_page("/f", &Sha256::of(b"y").hex())));
-    let trial = attempt((&[&server], &[]), &pypi(), b"x", quick());
-    assert!(trial.failed().contains(&Sha256::of(b"y").hex()));
-    assert!(trial.result.unwrap_err().hint().unwrap().contains("kiln lock pypi"));
-    assert_eq!(server.requests().len(), 1);
-}
-
-#[test]
-fn a_python_file_that_left_names_the_lock() {
-    let empty = Server::start(|_, _| Reply::new("200 OK", &[JSON], br#"{"files":[]}"#));
-    let without = Server::start(|_, _| Reply::status("404 Not Found"));
-    let trial = attempt((&[&empty, &without], &[]), &pypi(), b"x", quick());
-    assert!(trial.failed().contains("it does not list thing-1.tar.gz"), "{}", trial.failed());
-    assert!(trial.result.unwrap_err().hint().unwrap().contains("kiln lock pypi"));
-}
-
-#[test]
-fn an_index_may_not_point_at_files_of_this_machine() {
-    let server = Server::start(|_, _| Reply::new("200 OK", &[JSON], &index_page("file:///etc/hostname", &Sha256::of(b"x").hex())));
-    assert!(attempt((&[&server], &[]), &pypi(), b"x", quick()).failed().contains("it says that the file lies at"));
-}
-
-#[test]
-fn without_a_mirror_the_error_says_how_to_name_one() {
-    for (source, key) in [(pypi(), "pypi = ["), (debian(), "debian = [")] {
-        let trial = attempt((&[], &[]), &source, b"x", quick());
-        assert!(trial.failed().contains("configured"), "{}", trial.failed());
-        assert!(trial.result.unwrap_err().hint().unwrap().contains(key));
-    }
-}
-
-#[test]
-fn names_that_would_leave_the_mirror_are_refused() {
-    let bad_path = |path: &str| FetchSource::Debian { pool_path: path.into() };
-    let bad_file = |project: &str, file: &str| FetchSource::Pypi { project: project.into(), file: file.into() };
-    let local = FetchSource::Urls(vec!["file:///etc/passwd".into()]);
-    for source in [bad_path("pool/../x"), bad_path("dists/x"), bad_path("pool//x"), bad_file("a/../b", "x"), bad_file("", "x"), bad_file("a", "../x"), local] {
-        let trial = attempt((&[], &[]), &source, b"x", quick());
-        trial.failed();
-        assert!(matches!(trial.result, Err(FetchError::BadName { .. } | FetchError::BadAddress { .. })), "{source:?}");
-    }
-}
-
-#[test]
 fn a_fetch_can_be_stopped_while_it_waits_and_while_it_runs() {
     let body = content(5_000_000);
     let server = Server::start(move |_, n| if n == 0 { Reply::new("503 x", &[("Retry-After", "60")], b"") } else { Reply::ok(&body) });
@@ -492,7 +325,8 @@ fn a_fetch_can_be_stopped_while_it_waits_and_while_it_runs() {
     for stop_at in [|step: &Progress| *step == Progress::Waiting, |step: &Progress| matches!(step, Progress::Received { .. })] {
         let request = FetchRequest { source: &url(&server), name: "thing", sha256: Sha256::of(b"x"), size: None };
         let started = Instant::now();
-        let result = fetcher.fetch(&request, &into, &|step| if stop_at(&step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
+        let result =
+            fetcher.fetch(&request, &into, &|step| if stop_at(&step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
         assert!(matches!(result, Err(FetchError::Stopped { .. })), "{result:?}");
         assert!(!into.exists() && started.elapsed() < Duration::from_secs(2));
     }

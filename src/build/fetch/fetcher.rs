@@ -1,6 +1,6 @@
 //! One file from whichever mirror has it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -11,7 +11,7 @@ use super::address::{Address, Scheme};
 use super::http::{Client, Trouble};
 use super::simple_index::{self, IndexFile};
 use super::transfer::{Failed, Job};
-use super::{FetchError, FetchOptions, FetchRequest, Fetched, MirrorFailure, Mirrors, Progress, Registry};
+use super::{FetchError, FetchOptions, FetchRequest, Fetched, ListedFile, MirrorFailure, Mirrors, Mismatch, Progress, Registry};
 use crate::fsio::IoResultExt;
 use crate::model::{FetchSource, Sha256};
 
@@ -51,11 +51,52 @@ impl Fetcher {
             return Err(FetchError::NoMirror { name: request.name.to_owned(), registry });
         }
         let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(into).at("create", into)?;
-        let fetched = self.from_any(request, registry, mirrors, into, &mut file, progress);
+        let fetched = self.ask_all(request, registry, mirrors, into, &mut file, progress);
         if fetched.is_err() {
             let _ = std::fs::remove_file(into);
         }
         fetched
+    }
+
+    /// All files of a project, from the first Python index that lists it.
+    ///
+    /// # Errors
+    /// If none is configured, none lists it, or none can be asked.
+    pub(in crate::build) fn project_files(&self, project: &str) -> Result<Vec<ListedFile>, FetchError> {
+        let (source, path) = (FetchSource::Pypi { project: project.to_owned(), file: "-".to_owned() }, Path::new(""));
+        let request = FetchRequest { source: &source, name: project, sha256: Sha256::of(b""), size: None };
+        let (registry, mirrors) = self.candidates(&request)?;
+        if mirrors.is_empty() {
+            return Err(FetchError::NoMirror { name: project.to_owned(), registry });
+        }
+        let mut outcome = Outcome::default();
+        for mirror in mirrors {
+            let job = self.job(&request, path, &|_| ControlFlow::Continue(()));
+            let (page, mut files) = (simple_index::page_of(&mirror, project), BTreeMap::new());
+            let read = self.read_page(&page, &job, &mut |file| {
+                let IndexFile { name, sha256, size, .. } = file;
+                files.insert(name.clone(), ListedFile { name, sha256, size });
+            });
+            match read {
+                Ok(_) if !files.is_empty() => return Ok(files.into_values().collect()),
+                Ok(_) => outcome.note(page, Failed::Gone("it lists no files".to_owned()))?,
+                Err(failed) => outcome.note(page, failed)?,
+            }
+        }
+        Err(outcome.into_error(&request, registry))
+    }
+
+    fn job<'a>(&'a self, request: &FetchRequest<'a>, into: &'a Path, progress: &'a dyn Fn(Progress) -> ControlFlow<()>) -> Job<'a> {
+        Job {
+            name: request.name,
+            wanted: request.sha256,
+            size: request.size,
+            into,
+            client: &self.client,
+            options: &self.options,
+            mirrors: &self.mirrors,
+            progress,
+        }
     }
 
     /// Whose file it is, and who can be asked.
@@ -65,7 +106,9 @@ impl Fetcher {
             FetchSource::Urls(urls) => {
                 let addresses: Vec<Address> = urls.iter().map(|url| Address::parse(url)).collect::<Result<_, _>>()?;
                 match addresses.iter().find(|address| address.scheme == Scheme::File) {
-                    Some(local) => Err(FetchError::BadAddress { url: local.to_string(), reason: "a recipe may not name files of the machine" }),
+                    Some(local) => {
+                        Err(FetchError::BadAddress { url: local.to_string(), reason: "a recipe may not name files of the machine" })
+                    }
                     None => Ok((Registry::Urls, addresses)),
                 }
             }
@@ -89,7 +132,7 @@ impl Fetcher {
     }
 
     /// Asks one mirror after the other, those that were found dead last.
-    fn from_any(
+    fn ask_all(
         &self,
         request: &FetchRequest<'_>,
         registry: Registry,
@@ -101,19 +144,10 @@ impl Fetcher {
         mirrors.sort_by_key(|mirror| self.is_dead(mirror));
         let mut outcome = Outcome::default();
         for mirror in mirrors {
-            let job = Job {
-                name: request.name,
-                wanted: request.sha256,
-                size: request.size,
-                into,
-                client: &self.client,
-                options: &self.options,
-                mirrors: &self.mirrors,
-                progress,
-            };
-            let (url, failed) = match self.from_one(request.source, &mirror, job, file) {
+            let job = self.job(request, into, progress);
+            let (url, failed) = match self.ask_one(request.source, &mirror, job, file) {
                 Ok(fetched) => return Ok(fetched),
-                Err(failed) => failed,
+                Err(failed) => *failed,
             };
             if matches!(failed, Failed::Unserved(_)) && registry != Registry::Urls {
                 self.dead.lock().unwrap_or_else(PoisonError::into_inner).insert(mirror.to_string());
@@ -124,15 +158,21 @@ impl Fetcher {
     }
 
     /// Asks one mirror: finds out where the file lies, then gets it.
-    fn from_one(&self, source: &FetchSource, mirror: &Address, mut job: Job<'_>, file: &mut File) -> Result<Fetched, (Address, Failed)> {
+    fn ask_one(
+        &self,
+        source: &FetchSource,
+        mirror: &Address,
+        mut job: Job<'_>,
+        file: &mut File,
+    ) -> Result<Fetched, Box<(Address, Failed)>> {
         let url = match source {
             FetchSource::Urls(_) => mirror.clone(),
             FetchSource::Debian { pool_path } => mirror.below(pool_path),
             FetchSource::Pypi { project, file } => {
                 let page = simple_index::page_of(mirror, project);
-                let (url, listed) = self.find(&page, file, &job).map_err(|failed| (page, failed))?;
+                let (url, listed) = self.find(&page, file, &job).map_err(|failed| Box::new((page, failed)))?;
                 if let Some(other) = listed.sha256.filter(|hash| *hash != job.wanted) {
-                    return Err((url, Failed::Mismatch(other)));
+                    return Err(Box::new((url, Failed::Mismatch(other))));
                 }
                 job.size = job.size.or(listed.size);
                 url
@@ -140,7 +180,7 @@ impl Fetcher {
         };
         match job.download(&url, file) {
             Ok(bytes) => Ok(Fetched { bytes, url: url.to_string() }),
-            Err(failed) => Err((url, failed)),
+            Err(failed) => Err(Box::new((url, failed))),
         }
     }
 
@@ -164,12 +204,12 @@ impl Fetcher {
     fn read_page(&self, page: &Address, job: &Job<'_>, found: &mut dyn FnMut(IndexFile)) -> Result<Address, Failed> {
         let headers = [("accept", simple_index::ACCEPT), ("accept-encoding", "gzip, identity")];
         job.patiently(page, || {
-            job.report(Progress::Asking { url: page.to_string() }).map_err(|error| (Trouble::Fatal(error), 0))?;
-            let response = self.client.get(page, &headers, &self.options, &self.mirrors).map_err(|trouble| (trouble, 0))?;
+            job.report(Progress::Asking { url: page.to_string() }).map_err(|error| (Trouble::Fatal(error), false))?;
+            let response = self.client.get(page, &headers, &self.options, &self.mirrors).map_err(|trouble| (trouble, false))?;
             let content_type = response.header("content-type").unwrap_or("").to_owned();
             let zipped = response.header("content-encoding").is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
             let body: Box<dyn Read> = if zipped { Box::new(flate2::read::GzDecoder::new(response.body)) } else { response.body };
-            simple_index::read(body, &content_type, found).map_err(|trouble| (trouble, 0))?;
+            simple_index::read(body, &content_type, found).map_err(|trouble| (trouble, false))?;
             Ok(response.from)
         })
     }
@@ -214,7 +254,9 @@ impl Outcome {
     fn into_error(self, request: &FetchRequest<'_>, registry: Registry) -> FetchError {
         let (name, failures) = (request.name.to_owned(), self.failures);
         match self.mismatch {
-            Some((got, url)) => FetchError::Mismatch { name, registry, wanted: request.sha256, got, url, others: failures },
+            Some((got, url)) => {
+                FetchError::Mismatch(Box::new(Mismatch { name, registry, wanted: request.sha256, got, url, others: failures }))
+            }
             None if self.unserved => FetchError::Unreachable { name, registry, failures },
             None => FetchError::Gone { name, registry, failures },
         }

@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
-use super::address::{Address, Scheme, redacted};
-use super::{FetchError, FetchOptions, Machine, Mirrors};
+use super::address::{Address, Scheme};
+use super::{FetchError, FetchOptions, Mirrors, proxy};
 use crate::fsio::PathError;
 
 /// No address may lead to another more often than this.
@@ -67,8 +67,10 @@ impl Response {
 pub(super) struct Client {
     plain: OnceLock<Agent>,
     encrypted: OnceLock<Agent>,
-    plain_by_proxy: OnceLock<Agent>,
-    encrypted_by_proxy: OnceLock<Agent>,
+    /// Unencrypted, by way of a proxy.
+    passed_on: OnceLock<Agent>,
+    /// Encrypted, through a proxy.
+    tunnelled: OnceLock<Agent>,
 }
 
 impl Client {
@@ -82,8 +84,12 @@ impl Client {
     ) -> Result<Response, Trouble> {
         let mut address = address.clone();
         for _ in 0..=MOST_REDIRECTS {
-            let agent = self.agent(&address, options, mirrors)?;
-            let mut request = agent.get(address.to_string());
+            let proxy = proxy::proxy_for(&address, mirrors.machine()).map_err(Trouble::Fatal)?;
+            let agent = self.agent(&address, proxy.as_ref(), options, mirrors)?;
+            let mut request = match &proxy {
+                Some(proxy) if address.scheme == Scheme::Http => proxy::request(agent, proxy, &address),
+                _ => agent.get(address.to_string()),
+            };
             if let Some(authorization) = address.authorization() {
                 request = request.header("authorization", authorization);
             }
@@ -112,61 +118,37 @@ impl Client {
         Err(Trouble::Refused(format!("it redirects more than {MOST_REDIRECTS} times")))
     }
 
-    /// The agent for this address: with or without TLS and proxy.
-    fn agent(&self, address: &Address, options: &FetchOptions, mirrors: &Mirrors) -> Result<&Agent, Trouble> {
+    /// The agent for this address: with or without TLS and tunnel.
+    fn agent(&self, address: &Address, proxy: Option<&Address>, options: &FetchOptions, mirrors: &Mirrors) -> Result<&Agent, Trouble> {
         let encrypted = address.scheme == Scheme::Https;
-        let proxy = proxy_for(address, mirrors.machine());
         let cell = match (encrypted, proxy.is_some()) {
             (false, false) => &self.plain,
+            (false, true) => &self.passed_on,
             (true, false) => &self.encrypted,
-            (false, true) => &self.plain_by_proxy,
-            (true, true) => &self.encrypted_by_proxy,
+            (true, true) => &self.tunnelled,
         };
         if let Some(agent) = cell.get() {
             return Ok(agent);
         }
-        let proxy = proxy.map(|url| {
-            let url = if url.contains("://") { url } else { format!("http://{url}") };
-            ureq::Proxy::new(&url).map_err(|_| {
-                let reason = "it is set as proxy, but is no address of an HTTP proxy";
-                Trouble::Fatal(FetchError::BadAddress { url: redacted(&url), reason })
-            })
+        let tunnel = proxy.filter(|_| encrypted).map(|proxy| {
+            let url = proxy.with_credentials();
+            ureq::Proxy::new(&url).map_err(|_| Trouble::Fatal(proxy::not_a_proxy(&url)))
         });
-        let tls = if encrypted { Some(tls_config(options, mirrors).map_err(Trouble::Fatal)?) } else { None };
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
-            .proxy(proxy.transpose()?)
+            .proxy(tunnel.transpose()?)
             .timeout_resolve(Some(options.connect))
             .timeout_connect(Some(options.connect))
             .timeout_recv_response(Some(options.stall))
             .timeout_per_read(Some(options.stall));
-        if let Some(tls) = tls {
-            config = config.tls_config(tls);
+        if encrypted {
+            config = config.tls_config(tls_config(options, mirrors).map_err(Trouble::Fatal)?);
         }
-        Ok(cell.get_or_init(|| config.build().new_agent()))
+        let config = config.build();
+        Ok(cell.get_or_init(|| if encrypted || proxy.is_none() { config.new_agent() } else { proxy::agent(config) }))
     }
-}
-
-/// The proxy that the environment names for this address.
-fn proxy_for(address: &Address, machine: &Machine) -> Option<String> {
-    let either = |name: &str| machine.var(name).or_else(|| machine.var(&name.to_ascii_uppercase())).map(str::to_owned);
-    let own = if address.scheme == Scheme::Https { "https_proxy" } else { "http_proxy" };
-    let proxy = either(own).or_else(|| either("all_proxy"))?;
-    let host = address.host();
-    let direct = either("no_proxy").is_some_and(|list| list.split(',').map(str::trim).any(|entry| exempts(entry, host)));
-    (!direct).then_some(proxy)
-}
-
-/// Whether an entry of `no_proxy` covers `host`: `*`, the host itself, or a domain that it lies in.
-fn exempts(entry: &str, host: &str) -> bool {
-    if entry == "*" {
-        return true;
-    }
-    let entry = entry.trim_start_matches('*').trim_start_matches('.').to_ascii_lowercase();
-    let name = if entry.ends_with(']') { entry.as_str() } else { entry.rsplit_once(':').map_or(entry.as_str(), |(name, _)| name) };
-    !name.is_empty() && (host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.')))
 }
 
 /// TLS with the machine's certificate authorities, and those that the user adds.
@@ -295,22 +277,6 @@ mod tests {
     fn days_are_counted_over_leap_years() {
         let days = |year, month, day| days_since_1970(year, month, day);
         assert_eq!([days(1970, 1, 1), days(2000, 2, 29), days(2000, 3, 1), days(2026, 11, 22)], [0, 11_016, 11_017, 20_779]);
-    }
-
-    #[test]
-    fn proxies_are_chosen_by_scheme_and_exceptions() {
-        let machine = |env: &[(&str, &str)]| Machine::at(std::path::Path::new("/"), env);
-        let chosen = |env: &[(&str, &str)], url: &str| proxy_for(&Address::parse(url).unwrap(), &machine(env));
-        let env = [("https_proxy", "http://tls:1"), ("HTTP_PROXY", "http://plain:1"), ("no_proxy", "corp.example, .own,127.0.0.1")];
-        assert_eq!(chosen(&env, "https://host.example/").unwrap(), "http://tls:1");
-        assert_eq!(chosen(&env, "http://host.example/").unwrap(), "http://plain:1");
-        for direct in ["http://corp.example/", "https://a.corp.example:81/", "http://x.own/", "http://127.0.0.1:9/"] {
-            assert_eq!(chosen(&env, direct), None, "{direct}");
-        }
-        assert!(chosen(&env, "http://notcorp.example/").is_some());
-        assert_eq!(chosen(&[("all_proxy", "http://p:1"), ("no_proxy", "*")], "http://host/"), None);
-        assert_eq!(chosen(&[("ALL_PROXY", "http://p:1"), ("no_proxy", "")], "http://host/").unwrap(), "http://p:1");
-        assert_eq!(chosen(&[], "http://host/"), None);
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Mirrors {
     }
 }
 
-fn remembered<'a, T>(cell: &'a OnceLock<Vec<T>>, make: impl FnOnce() -> Result<Vec<T>, FetchError>) -> Result<&'a [T], FetchError> {
+fn remembered<T>(cell: &OnceLock<Vec<T>>, make: impl FnOnce() -> Result<Vec<T>, FetchError>) -> Result<&[T], FetchError> {
     match cell.get() {
         Some(known) => Ok(known),
         None => {
@@ -134,7 +134,8 @@ mod tests {
     fn kiln_toml_is_asked_before_pip_and_apt() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("etc/apt")).unwrap();
-        std::fs::write(root.path().join("etc/apt/sources.list"), "deb http://sec/debian x-security main\ndeb http://apt/debian/ x main\n").unwrap();
+        std::fs::write(root.path().join("etc/apt/sources.list"), "deb http://sec/debian x-security main\ndeb http://apt/debian/ x main\n")
+            .unwrap();
         let env = [("PIP_INDEX_URL", "https://pip.example/simple/"), ("PIP_EXTRA_INDEX_URL", "https://own.example/simple")];
         let machine = Machine::at(root.path(), &env);
         let mirrors = Mirrors::of(machine, &config(&["https://own.example/simple"], &["http://own/debian"]));

@@ -23,24 +23,33 @@ mod machine;
 mod mirrors;
 mod pip;
 mod pip_default;
+mod proxy;
 mod simple_index;
 mod transfer;
 
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod faults_mirrors;
+#[cfg(test)]
+mod faults_tls;
+#[cfg(test)]
 mod real;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod trial;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use error::{FetchError, MirrorFailure, Registry};
+pub use apt_sources::AptSource;
+pub(in crate::build) use apt_sources::paragraphs;
+pub use error::{FetchError, MirrorFailure, Mismatch, Registry};
 pub use fetcher::Fetcher;
 pub use machine::Machine;
-pub use apt_sources::AptSource;
 pub use mirrors::Mirrors;
+pub(in crate::build) use simple_index::normalized as normalized_project;
 
 use crate::model::{FetchSource, Sha256};
 
@@ -64,6 +73,17 @@ pub struct Fetched {
     pub bytes: u64,
     /// Where it came from, without credentials.
     pub url: String,
+}
+
+/// A file that a Python package index lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::build) struct ListedFile {
+    /// Its name.
+    pub(in crate::build) name: String,
+    /// Its digest, if the index says it.
+    pub(in crate::build) sha256: Option<Sha256>,
+    /// Its length, if the index says it.
+    pub(in crate::build) size: Option<u64>,
 }
 
 /// How a fetch is getting on.

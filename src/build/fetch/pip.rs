@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn several_further_indexes_comments_and_switches() {
-        let text = "# c\n[global]\n; c\nextra-index-url =\n    http://a/simple\n    # c\n    http://b/simple\nno-index = yes\ncert=/ca.pem\n";
+        let text =
+            "# c\n[global]\n; c\nextra-index-url =\n    http://a/simple\n    # c\n    http://b/simple\nno-index = yes\ncert=/ca.pem\n";
         let (_root, machine) = machine(&[("etc/pip.conf", text)], &[]);
         let settings = settings(&machine).unwrap();
         assert_eq!(settings.further, ["http://a/simple", "http://b/simple"]);

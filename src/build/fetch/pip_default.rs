@@ -39,7 +39,8 @@ fn default_in(text: &str) -> Option<String> {
 
 /// Directories under which Pythons are installed: those that have `lib/python3…`.
 fn prefixes(machine: &Machine) -> Vec<PathBuf> {
-    let mut prefixes: Vec<PathBuf> = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(|name| machine.var(name)).map(PathBuf::from).collect();
+    let mut prefixes: Vec<PathBuf> =
+        ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(|name| machine.var(name)).map(PathBuf::from).collect();
     for dir in machine.var("PATH").unwrap_or_default().split(':').map(Path::new).filter(|dir| dir.is_absolute()) {
         let Some(parent) = dir.parent() else { continue };
         if dir.ends_with("shims") {
@@ -101,7 +102,9 @@ mod tests {
 
     #[test]
     fn other_texts_give_nothing() {
-        for text in ["", "PyPI = PackageIndex(", "PyPI = PackageIndex(URL)", "PyPI = PackageIndex('x y')", "# PyPI = PackageIndex('https://x')"] {
+        for text in
+            ["", "PyPI = PackageIndex(", "PyPI = PackageIndex(URL)", "PyPI = PackageIndex('x y')", "# PyPI = PackageIndex('https://x')"]
+        {
             assert_eq!(default_in(text), None, "{text}");
         }
     }

@@ -36,6 +36,8 @@ pub(super) enum Then {
     Reset,
     /// Nothing comes for so long.
     Stall(Duration),
+    /// One byte comes now and then, without end.
+    Drip,
 }
 
 impl Reply {
@@ -120,6 +122,11 @@ fn serve(mut stream: TcpStream, script: &(dyn Fn(&Request, usize) -> Reply + Sen
     match reply.then {
         Then::Close => stream.read_exact(&mut vec![0; length]).unwrap(),
         Then::Stall(time) => std::thread::sleep(time),
+        Then::Drip => {
+            while stream.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
         // Closing a socket that holds unread bytes sends a reset. What was sent should arrive first.
         Then::Reset => std::thread::sleep(Duration::from_millis(50)),
     }

@@ -14,8 +14,7 @@ use super::http::Trouble;
 use crate::model::Sha256;
 
 /// What kiln asks an index for, best first.
-pub(super) const ACCEPT: &str =
-    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";
+pub(super) const ACCEPT: &str = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";
 
 /// No page may be longer than this once it is decoded.
 pub(super) const LONGEST_PAGE: u64 = 256 << 20;
@@ -31,11 +30,10 @@ pub(super) struct IndexFile {
     pub(super) url: String,
     pub(super) sha256: Option<Sha256>,
     pub(super) size: Option<u64>,
-    pub(super) yanked: bool,
 }
 
 /// The name under which an index lists a project (PEP 503).
-pub(super) fn normalized(project: &str) -> String {
+pub(in crate::build) fn normalized(project: &str) -> String {
     let mut name = String::with_capacity(project.len());
     for character in project.chars() {
         let character = if matches!(character, '-' | '_' | '.') { '-' } else { character.to_ascii_lowercase() };
@@ -126,7 +124,6 @@ impl<'de> Visitor<'de> for Files<'_> {
                 url: entry.url,
                 sha256: entry.hashes.sha256.and_then(|text| text.parse().ok()),
                 size: entry.size,
-                yanked: !matches!(entry.yanked, serde_json::Value::Null | serde_json::Value::Bool(false)),
             });
         }
         Ok(())
@@ -141,8 +138,6 @@ struct Entry {
     hashes: Hashes,
     #[serde(default)]
     size: Option<u64>,
-    #[serde(default)]
-    yanked: serde_json::Value,
 }
 
 #[derive(Default, Deserialize)]
@@ -155,7 +150,9 @@ struct Hashes {
 fn read_html(text: &str, found: &mut dyn FnMut(IndexFile)) {
     for tag in text.split('<').skip(1) {
         let Some(tag) = tag.split('>').next() else { continue };
-        let Some(attributes) = tag.strip_prefix(['a', 'A']).filter(|rest| rest.starts_with(|c: char| c.is_ascii_whitespace())) else { continue };
+        let Some(attributes) = tag.strip_prefix(['a', 'A']).filter(|rest| rest.starts_with(|c: char| c.is_ascii_whitespace())) else {
+            continue;
+        };
         let Some(href) = attribute(attributes, "href") else { continue };
         let (url, fragment) = href.split_once('#').unwrap_or((href.as_str(), ""));
         let path = url.split('?').next().unwrap_or("");
@@ -164,8 +161,7 @@ fn read_html(text: &str, found: &mut dyn FnMut(IndexFile)) {
             continue;
         }
         let sha256 = fragment.split('&').find_map(|part| part.strip_prefix("sha256=")).and_then(|text| text.parse().ok());
-        let yanked = attribute(attributes, "data-yanked").is_some();
-        found(IndexFile { name, url: url.to_owned(), sha256, size: None, yanked });
+        found(IndexFile { name, url: url.to_owned(), sha256, size: None });
     }
 }
 
@@ -184,11 +180,9 @@ fn attribute(attributes: &str, wanted: &str) -> Option<String> {
         if let Some(after) = rest.strip_prefix('=') {
             let after = after.trim_start();
             let quote = after.chars().next().filter(|quote| matches!(quote, '"' | '\''));
-            let (body, closing): (&str, fn(char, Option<char>) -> bool) = match quote {
-                Some(_) => (&after[1..], |c, quote| Some(c) == quote),
-                None => (after, |c, _| c.is_ascii_whitespace()),
-            };
-            let end = body.find(|c| closing(c, quote)).unwrap_or(body.len());
+            let body = if quote.is_some() { &after[1..] } else { after };
+            let closes = |c: char| quote.map_or(c.is_ascii_whitespace(), |quote| c == quote);
+            let end = body.find(closes).unwrap_or(body.len());
             value = &body[..end];
             rest = body[end..].trim_start_matches(|c| Some(c) == quote);
         }
@@ -227,8 +221,8 @@ mod tests {
             r#"{{"meta":{{"api-version":"1.1"}},"name":"six","files":[{{"filename":"six-1.tar.gz","url":"../x/six-1.tar.gz","hashes":{{"sha256":"{hash}","md5":"0"}},"size":7,"requires-python":">=2","yanked":false}},{{"filename":"six-2.whl","url":"https://h/six-2.whl","hashes":{{}},"yanked":"broken"}}],"versions":["1"]}}"#
         );
         let files = files(&page, "application/vnd.pypi.simple.v1+json; charset=utf-8").unwrap();
-        assert_eq!(files[0], IndexFile { name: "six-1.tar.gz".into(), url: "../x/six-1.tar.gz".into(), sha256: Some(hash), size: Some(7), yanked: false });
-        assert_eq!((files[1].sha256, files[1].size, files[1].yanked), (None, None, true));
+        assert_eq!(files[0], IndexFile { name: "six-1.tar.gz".into(), url: "../x/six-1.tar.gz".into(), sha256: Some(hash), size: Some(7) });
+        assert_eq!((files[1].sha256, files[1].size), (None, None));
     }
 
     #[test]
@@ -240,7 +234,7 @@ mod tests {
         let files = files(&page, "text/html; charset=UTF-8").unwrap();
         assert_eq!(files.len(), 2);
         assert_eq!((files[0].name.as_str(), files[0].sha256), ("six-1.0+local.tar.gz", Some(hash)));
-        assert_eq!((files[1].name.as_str(), files[1].url.as_str(), files[1].yanked), ("six-2.whl", "six-2.whl?a=1&b=2", true));
+        assert_eq!((files[1].name.as_str(), files[1].url.as_str()), ("six-2.whl", "six-2.whl?a=1&b=2"));
     }
 
     #[test]

@@ -21,6 +21,9 @@ const BUFFER: usize = 128 << 10;
 /// A try that brought this many bytes was worth it: patience starts anew.
 const WORTHWHILE: u64 = 1 << 20;
 
+/// A server that sends fewer bytes than this in the time after which it counts as stalled might as well send none.
+const FEWEST: u64 = 4 << 10;
+
 /// Between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
 
@@ -66,11 +69,11 @@ impl Job<'_> {
         }
     }
 
-    /// Does `work` until it succeeds, fails for good, or has failed too often without getting anywhere.
-    pub(super) fn patiently<T>(&self, url: &Address, mut work: impl FnMut() -> Result<T, (Trouble, u64)>) -> Result<T, Failed> {
+    /// Does `work` until it succeeds, fails for good, or has failed too often without getting further.
+    pub(super) fn patiently<T>(&self, url: &Address, mut work: impl FnMut() -> Result<T, (Trouble, bool)>) -> Result<T, Failed> {
         let mut failures = 0;
         loop {
-            let (trouble, gained) = match work() {
+            let (trouble, further) = match work() {
                 Ok(done) => return Ok(done),
                 Err(failed) => failed,
             };
@@ -80,7 +83,7 @@ impl Job<'_> {
                 Trouble::Fatal(error) => return Err(Failed::Fatal(error)),
                 Trouble::Passing { reason, after } => (reason, after),
             };
-            failures = if gained >= WORTHWHILE { 1 } else { failures + 1 };
+            failures = if further { 1 } else { failures + 1 };
             if failures >= self.options.attempts {
                 let tries = if failures == 1 { "once".to_owned() } else { format!("{failures} times") };
                 return Err(Failed::Unserved(format!("{reason} (tried {tries})")));
@@ -108,13 +111,12 @@ impl Job<'_> {
     /// Gets the file from `url` into `file`, of which nothing is kept. Returns its length.
     pub(super) fn download(&self, url: &Address, file: &mut File) -> Result<u64, Failed> {
         let written = file.stream_position().at("seek in", self.into).map_err(|error| Failed::Fatal(error.into()))?;
-        let mut transfer = Transfer { job: *self, file, hasher: Hasher::default(), written, validator: None, resumed: false };
+        let mut transfer = Transfer { job: *self, file, hasher: Hasher::default(), written, furthest: 0, validator: None, resumed: false };
         transfer.restart().map_err(Failed::Fatal)?;
         let mut mismatch = None;
         let result = self.patiently(url, || {
-            let before = transfer.written;
             let done = if url.scheme == Scheme::File { transfer.copy(url) } else { transfer.attempt(url) };
-            let complete = done.map_err(|trouble| (trouble, transfer.written.saturating_sub(before)))?;
+            let complete = done.map_err(|trouble| (trouble, transfer.got_further()))?;
             let got = transfer.hasher.clone().finish();
             if got == self.wanted {
                 return Ok(None);
@@ -125,8 +127,8 @@ impl Job<'_> {
             if !doubtful {
                 return Ok(Some(got));
             }
-            transfer.restart().map_err(|error| (Trouble::Fatal(error), 0))?;
-            Err((Trouble::passing("what came is not the declared file"), 0))
+            transfer.restart().map_err(|error| (Trouble::Fatal(error), false))?;
+            Err((Trouble::passing("what came is not the declared file"), false))
         });
         match (result, mismatch) {
             (Ok(None), _) => Ok(transfer.written),
@@ -142,12 +144,24 @@ struct Transfer<'a> {
     file: &'a mut File,
     hasher: Hasher,
     written: u64,
+    /// The most that was ever written before a try that was worth it.
+    furthest: u64,
     /// The server's name for the version that the bytes so far are of.
     validator: Option<String>,
     resumed: bool,
 }
 
 impl Transfer<'_> {
+    /// Whether the last try got further than any before, by enough to be worth it. A server that always breaks at the same place never
+    /// is, so patience ends.
+    fn got_further(&mut self) -> bool {
+        let further = self.written >= self.furthest + WORTHWHILE;
+        if further {
+            self.furthest = self.written;
+        }
+        further
+    }
+
     /// Forgets what came so far.
     fn restart(&mut self) -> Result<(), FetchError> {
         if self.written > 0 {
@@ -223,7 +237,14 @@ impl Transfer<'_> {
         }
         let mut buffer = vec![0u8; BUFFER];
         let mut reported: Option<Instant> = None;
+        let mut window = (Instant::now(), self.written);
         loop {
+            if window.0.elapsed() > self.job.options.stall {
+                if self.written - window.1 < FEWEST {
+                    return Err(Trouble::passing("it sends next to nothing"));
+                }
+                window = (Instant::now(), self.written);
+            }
             let count = match body.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(count) => count,

@@ -44,6 +44,30 @@ pub struct DebianPackage {
     pub depends: Vec<String>,
 }
 
+/// Exact files of a Python package index, by project name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PypiLock {
+    /// [`LOCK_VERSION`].
+    pub version: u32,
+    /// One file per project.
+    pub files: BTreeMap<String, PypiFile>,
+}
+
+/// One file of a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PypiFile {
+    /// The project's version.
+    pub version: String,
+    /// The file's name.
+    pub file: String,
+    /// Its length.
+    pub size: u64,
+    /// Its digest.
+    pub sha256: Sha256,
+}
+
 /// What is different between two locks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LockChanges {
@@ -125,13 +149,49 @@ impl DebianLock {
     }
 }
 
-pub(super) fn to_text<T: Serialize>(document: &T) -> String {
+impl PypiLock {
+    /// A lock without files.
+    pub fn empty() -> Self {
+        Self { version: LOCK_VERSION, files: BTreeMap::new() }
+    }
+
+    /// Reads a lock; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// If it cannot be read, is no lock, or was written by a newer kiln.
+    pub fn read(path: &Path) -> Result<Option<Self>, LockError> {
+        read_document(path)
+    }
+
+    /// The text that is written: sorted, indented, the same for equal locks.
+    pub fn to_text(&self) -> String {
+        to_text(self)
+    }
+
+    /// Replaces the file at `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// If it cannot be written; the old file is then untouched.
+    pub fn write(&self, path: &Path) -> Result<(), LockError> {
+        Ok(write_atomically(path, self.to_text().as_bytes())?)
+    }
+
+    /// What is different in `self`, compared with an `older` lock.
+    pub fn changes_since(&self, older: Option<&Self>) -> LockChanges {
+        fn entries(lock: &PypiLock) -> impl Iterator<Item = (&String, &str, Sha256)> {
+            lock.files.iter().map(|(name, file)| (name, file.version.as_str(), file.sha256))
+        }
+        LockChanges::between(older.into_iter().flat_map(entries), entries(self))
+    }
+}
+
+fn to_text<T: Serialize>(document: &T) -> String {
     let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
     text.push('\n');
     text
 }
 
-pub(super) fn read_document<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, LockError> {
+fn read_document<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, LockError> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,

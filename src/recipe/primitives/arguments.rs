@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use starlark::values::{UnpackValue, Value};
 use starlark::values::dict::DictRef;
 use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::NoneOr;
+use starlark::values::{UnpackValue, Value};
 
 use crate::model::{Label, Sha256, StoreName};
 use crate::recipe::artifact::Artifact;

@@ -1,5 +1,8 @@
 //! `derivation(...)`.
 
+// The parameters of the Starlark function are those of the Rust function.
+#![allow(clippy::too_many_arguments)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use starlark::environment::GlobalsBuilder;
@@ -110,9 +113,8 @@ fn check_variables(
     env: &BTreeMap<String, String>,
     outputs: &BTreeSet<OutputName>,
 ) -> Result<(), Refusal> {
-    let same = |name: &str, first, second| {
-        Err(Refusal::SameVariable { derivation: derivation.to_owned(), name: name.to_owned(), first, second })
-    };
+    let same =
+        |name: &str, first, second| Err(Refusal::SameVariable { derivation: derivation.to_owned(), name: name.to_owned(), first, second });
     for label in inputs.keys() {
         if matches!(label.as_str(), "root" | "self") {
             return Err(Refusal::ReservedLabel { label: label.to_string() });

@@ -21,8 +21,7 @@ pub(super) fn register(builder: &mut GlobalsBuilder) {
     fn read_json<'v>(path: &str, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Value<'v>> {
         let path = path_of_call(eval, path)?;
         let text = Session::of(eval)?.read(&path, Area::Text)?;
-        let value: serde_json::Value =
-            serde_json::from_str(&text).map_err(|source| Refusal::Json { path, reason: source.to_string() })?;
+        let value: serde_json::Value = serde_json::from_str(&text).map_err(|source| Refusal::Json { path, reason: source.to_string() })?;
         let heap: Heap<'v> = eval.heap();
         Ok(heap.alloc(value))
     }

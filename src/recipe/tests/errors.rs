@@ -25,7 +25,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("derivation('x', 's', root, outputs = ['out', 'out'])", "`outputs` of `x` names an output twice"),
     ("derivation('x', 's', root, outputs = ['out', 'Lib'])", "in `outputs`: `Lib` cannot be a label"),
     ("derivation('x' * 211, 's', root, outputs = ['out', 'lib'])", "cannot name a store object"),
-    ("derivation('x', 's', root, inputs = {'sysroot': dep}, references = ['sysrot'])", "names `sysrot`, which is no input; did you mean `sysroot`?"),
+    (
+        "derivation('x', 's', root, inputs = {'sysroot': dep}, references = ['sysrot'])",
+        "names `sysrot`, which is no input; did you mean `sysroot`?",
+    ),
     ("derivation('x', 's', root, interpreter = [])", "`interpreter` must not be empty"),
     ("derivation('x', 's', root, interpreter = ['sh'])", "`interpreter` must be an absolute path"),
     ("derivation('x', 's', root, timeout = 0)", "`timeout` must be a positive number of seconds, not 0"),
@@ -182,6 +185,8 @@ fn hints_say_what_to_do() {
         ("unpack(dep, patches = dep)", "apply them in the script"),
         ("x = derivation('x', 's', root, inputs = {'x': x})", "an artifact names only artifacts that were made before it"),
         ("file('//Cargo.toml')", "source()"),
+        ("derivation('x', 's', root, input = {})", "docs/recipes.md"),
+        ("merge({'site-packages.six': dep})", "only a label in the manifest"),
         ("def f(n):\n    return f(n + 1)\nf(0)", "recursion"),
     ] {
         let hint = Project::new(text).failure().hint.unwrap_or_default();

@@ -26,15 +26,14 @@ targets = {"runtime": runtime}
 const LOCK: &str = r#"{"version": 1, "packages": {
   "sh": {"path": "pool/main/s/sh/sh_1~2_amd64.deb", "sha256": "3333333333333333333333333333333333333333333333333333333333333333", "depends": []}}}"#;
 
-fn project() -> Project {
+pub(super) fn project() -> Project {
     Project::new(PROJECT).file("src/a.py", "").file("derivations/debian.json", LOCK)
 }
 
 #[test]
 fn the_hashes_of_each_kind_of_derivation_are_pinned() {
     let lowered = lowered(&project().evaluate().unwrap(), &["runtime"]);
-    let hashes: Vec<String> =
-        lowered.graph.nodes().iter().map(|node| format!("{} {}", node.derivation.name, node.hash)).collect();
+    let hashes: Vec<String> = lowered.graph.nodes().iter().map(|node| format!("{} {}", node.derivation.name, node.hash)).collect();
     let expected = [
         "six-1.16.0.tar.gz 09867d47a3c47aed02daa3e99623bf493f3127c38dfb330f64cd7f1abb5931ba",
         "six-1.16.0 b6cfe7629cff0b89049201a5407a0245c3b64297a760cf7c7b1b30042194464a",

@@ -48,9 +48,8 @@ fn a_derivation_takes_everything_it_is_given() {
 
 #[test]
 fn an_empty_list_of_references_allows_none_and_none_allows_any() {
-    let evaluated = evaluated(
-        "targets = {'none': derivation('a', 's', root, references = []), 'any': derivation('b', 's', root, references = None)}",
-    );
+    let evaluated =
+        evaluated("targets = {'none': derivation('a', 's', root, references = []), 'any': derivation('b', 's', root, references = None)}");
     let policy = |name: &str| evaluated.recipe(evaluated.targets[name].artifact.recipe).outputs[&OutputName::out()].references.clone();
     assert_eq!((policy("none"), policy("any")), (Some(Default::default()), None));
 }

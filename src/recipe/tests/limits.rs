@@ -13,10 +13,13 @@ fn a_loop_without_end_is_stopped() {
 
 #[test]
 fn a_loop_that_does_something_is_stopped_with_its_calls() {
-    let failure = Project::new("def f():
+    let failure = Project::new(
+        "def f():
     for i in range(1000000000):
         x = i
-f()").failure();
+f()",
+    )
+    .failure();
     assert_eq!(failure.message, "the recipes take more than 20000000 steps");
     let places: Vec<_> = failure.frames.iter().map(|frame| (frame.span.line, frame.function.as_deref())).collect();
     assert_eq!(places, [(6, None), (4, Some("f"))]);

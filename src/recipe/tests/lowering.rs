@@ -129,6 +129,8 @@ fn scripts_carry_the_epoch_and_the_system() {
 
 #[test]
 fn a_chain_of_a_hundred_thousand_recipes_is_lowered() {
-    let evaluated = evaluated("def chain():\n    last = dep\n    for i in range(100000):\n        last = derivation('x', str(i), root, inputs = {'last': last})\n    return last\ntargets = {'x': chain()}");
+    let evaluated = evaluated(
+        "def chain():\n    last = dep\n    for i in range(100000):\n        last = derivation('x', str(i), root, inputs = {'last': last})\n    return last\ntargets = {'x': chain()}",
+    );
     assert_eq!(lowered(&evaluated, &["x"]).graph.nodes().len(), 100_001);
 }

@@ -1,5 +1,6 @@
 //! Whole projects evaluated and lowered.
 
+mod documentation;
 mod errors;
 mod golden;
 mod language;

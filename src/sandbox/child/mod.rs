@@ -58,13 +58,14 @@ fn carry_out(control: &UnixStream, order: Order) -> Report {
 
 /// Every step up to the builder's start.
 fn prepare(order: Order) -> Result<(builder::Builder, Layers), Failure> {
-    let Order { spec, layers, switch_user } = order;
+    let Order { spec, layers, mapped, keep_input, switch_user } = order;
     let mut layers = Layers::new(spec.level, layers);
-    sys::close_from(wire::CONTROL + 1).step(Layer::Process, || "close_range".into())?;
+    let after_mapped = wire::CONTROL + 1 + mapped.len() as i32;
+    sys::close_from(after_mapped).step(Layer::Process, || "close_range".into())?;
     sys::reset_signals();
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
 
-    let sources = sources::Sources::open(&spec, switch_user)?;
+    let sources = sources::Sources::open(&spec, &mapped, switch_user)?;
     privileges::become_builder(switch_user)?;
     let tree = root::Tree::assemble(&spec, &sources)?;
     let masks = proc::mount(&mut layers, &tree, &spec)?;
@@ -77,7 +78,7 @@ fn prepare(order: Order) -> Result<(builder::Builder, Layers), Failure> {
 
     names::isolate(&mut layers)?;
     seal::memory_layout()?;
-    let builder = builder::Builder::new(&spec)?;
+    let builder = builder::Builder::new(&spec, keep_input)?;
     limits::set(&spec.limits)?;
     privileges::drop_all()?;
     landlock::restrict(&mut layers);

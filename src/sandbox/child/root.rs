@@ -15,11 +15,11 @@ use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat, readlinkat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, mkdirat};
+use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
 use nix::unistd::{chdir, fchdir, pivot_root, symlinkat};
 
 use super::dev;
-use super::sources::Sources;
+use super::sources::{Source, Sources};
 use super::step::Step;
 use crate::model::STORE_DIR;
 use crate::sandbox::sys::{self, MountFlags};
@@ -49,11 +49,12 @@ impl Tree {
         let top = sys::new_file_system(c"tmpfs", &options, MountFlags::WRITABLE).step(Layer::Root, || "mount tmpfs on /".into())?;
         sys::attach(top.as_fd(), AT_FDCWD, c"/").step(Layer::Root, || "attach the new root".into())?;
         let tree = Self { top };
+        sources.attach()?;
 
-        tree.bind_root(&sources.root)?;
+        tree.bind_root(sources.root.source(c"."))?;
         for (name, source) in [(c"build", &sources.build), (c"tmp", &sources.tmp)] {
             make_dir(tree.top(), name)?;
-            bind(source.as_fd(), c"", tree.top(), name, MountFlags::WRITABLE)?;
+            bind(Source::plain(source), tree.top(), name, MountFlags::WRITABLE)?;
         }
         tree.bind_store(spec, sources)?;
         dev::populate(tree.top(), sources.dev.as_fd(), spec.terminal)?;
@@ -66,19 +67,22 @@ impl Tree {
         self.top.as_fd()
     }
 
-    fn bind_root(&self, root: &OwnedFd) -> Result<(), Failure> {
-        let copy = root.try_clone().step(Layer::Root, || "dup".into())?;
-        for entry in Dir::from_fd(copy).step(Layer::Root, || "list the root".into())?.iter() {
-            let entry = entry.step(Layer::Root, || "list the root".into())?;
+    fn bind_root(&self, root: Source<'_>) -> Result<(), Failure> {
+        let list = || "list the root".to_owned();
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let listed = openat(root.dir, root.name, flags, Mode::empty()).step(Layer::Root, list)?;
+        for entry in Dir::from_fd(listed).step(Layer::Root, list)?.iter() {
+            let entry = entry.step(Layer::Root, list)?;
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") || OWN_NAMES.contains(&name.to_bytes()) {
                 continue;
             }
+            let source = Source { name, ..root };
             let kind = match entry.file_type() {
                 Some(kind) => kind,
-                None => kind_of(&stat(root.as_fd(), name)?),
+                None => kind_of(source)?,
             };
-            show(kind, root.as_fd(), name, self.top(), name, MountFlags::READ_ONLY)?;
+            show(kind, source, self.top(), name, MountFlags::READ_ONLY)?;
         }
         Ok(())
     }
@@ -90,14 +94,13 @@ impl Tree {
             write_file(self.top(), c"kiln/script", script.as_bytes())?;
         }
         make_dir(self.top(), c"kiln/store")?;
-        let store = clone(sources.store.as_fd(), c"", MountFlags::WRITABLE)?;
+        let store = clone(Source::plain(&sources.store), MountFlags::WRITABLE)?;
         sys::attach(store.as_fd(), self.top(), c"kiln/store").step(Layer::Root, || "attach /kiln/store".into())?;
         for (index, entry) in spec.binds.iter().enumerate() {
             let Some(name) = name_in_store(&entry.target) else { continue };
             let name = CString::new(name).map_err(|_| Errno::EINVAL).step(Layer::Root, || format!("bind {}", entry.target.display()))?;
-            let (dir, source) = sources.bind(index);
-            let kind = kind_of(&stat(dir, source)?);
-            show(kind, dir, source, store.as_fd(), &name, MountFlags { read_only: !entry.writable, no_exec: false })?;
+            let source = sources.bind(index);
+            show(kind_of(source)?, source, store.as_fd(), &name, MountFlags { read_only: !entry.writable, no_exec: false })?;
         }
         Ok(())
     }
@@ -106,9 +109,9 @@ impl Tree {
     pub(super) fn hold_late_binds(&self, spec: &SandboxSpec, sources: &Sources) -> Result<LateBinds, Failure> {
         let mut mounts = Vec::new();
         for (index, entry) in spec.binds.iter().enumerate().filter(|(_, entry)| name_in_store(&entry.target).is_none()) {
-            let (dir, source) = sources.bind(index);
-            let is_dir = kind_of(&stat(dir, source)?) == Type::Directory;
-            let held = clone(dir, source, MountFlags { read_only: !entry.writable, no_exec: false })?;
+            let source = sources.bind(index);
+            let is_dir = kind_of(source)? == Type::Directory;
+            let held = clone(source, MountFlags { read_only: !entry.writable, no_exec: false })?;
             let target = CString::new(entry.target.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL);
             mounts.push((held, target.step(Layer::Root, || "a NUL byte in a path".into())?, is_dir));
         }
@@ -147,27 +150,31 @@ fn name_in_store(target: &Path) -> Option<&[u8]> {
     (!name.is_empty() && !name.contains(&b'/')).then_some(name)
 }
 
-/// Makes the thing `source` of `from` visible as `name` of `to`: a link is made again, anything else is bound.
-fn show(kind: Type, from: BorrowedFd<'_>, source: &CStr, to: BorrowedFd<'_>, name: &CStr, flags: MountFlags) -> Result<(), Failure> {
+/// Makes a source visible as `name` of `to`: a link is made again, anything else is bound.
+fn show(kind: Type, source: Source<'_>, to: BorrowedFd<'_>, name: &CStr, flags: MountFlags) -> Result<(), Failure> {
     match kind {
         Type::Symlink => {
-            let target = readlinkat(from, source).step(Layer::Root, || format!("readlink {}", source.to_string_lossy()))?;
+            let target = readlinkat(source.dir, source.name).step(Layer::Root, || format!("readlink {}", name.to_string_lossy()))?;
             return symlinkat(target.as_os_str(), to, name).step(Layer::Root, || format!("symlink {}", name.to_string_lossy()));
         }
         Type::Directory => make_dir(to, name)?,
         _ => make_file(to, name)?,
     }
-    bind(from, source, to, name, flags)
+    bind(source, to, name, flags)
 }
 
-fn clone(dir: BorrowedFd<'_>, name: &CStr, flags: MountFlags) -> Result<OwnedFd, Failure> {
-    let copy = sys::clone_tree(dir, name).step(Layer::Root, || format!("clone the mount of `{}`", name.to_string_lossy()))?;
-    sys::set_flags(copy.as_fd(), flags, false).step(Layer::Root, || format!("set the mount flags of `{}`", name.to_string_lossy()))?;
+/// A copy of the source's mount, with these flags.
+fn clone(source: Source<'_>, flags: MountFlags) -> Result<OwnedFd, Failure> {
+    let what = || source.name.to_string_lossy();
+    let copy = sys::clone_tree(source.dir, source.name).step(Layer::Root, || format!("clone the mount of `{}`", what()))?;
+    if !(source.read_only && flags == MountFlags::READ_ONLY) {
+        sys::set_flags(copy.as_fd(), flags, false).step(Layer::Root, || format!("set the mount flags of `{}`", what()))?;
+    }
     Ok(copy)
 }
 
-fn bind(from: BorrowedFd<'_>, source: &CStr, to: BorrowedFd<'_>, name: &CStr, flags: MountFlags) -> Result<(), Failure> {
-    let copy = clone(from, source, flags)?;
+fn bind(source: Source<'_>, to: BorrowedFd<'_>, name: &CStr, flags: MountFlags) -> Result<(), Failure> {
+    let copy = clone(source, flags)?;
     sys::attach(copy.as_fd(), to, name).step(Layer::Root, || format!("attach the mount of `{}`", name.to_string_lossy()))
 }
 
@@ -189,17 +196,14 @@ pub(super) fn write_file(dir: BorrowedFd<'_>, name: &CStr, bytes: &[u8]) -> Resu
     file.write_all(bytes).step(Layer::Root, what)
 }
 
-fn stat(dir: BorrowedFd<'_>, name: &CStr) -> Result<FileStat, Failure> {
-    fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_EMPTY_PATH)
-        .step(Layer::Root, || format!("stat `{}`", name.to_string_lossy()))
-}
-
-fn kind_of(stat: &FileStat) -> Type {
-    match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+fn kind_of(source: Source<'_>) -> Result<Type, Failure> {
+    let flags = AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_EMPTY_PATH;
+    let stat = fstatat(source.dir, source.name, flags).step(Layer::Root, || format!("stat `{}`", source.name.to_string_lossy()))?;
+    Ok(match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
         SFlag::S_IFDIR => Type::Directory,
         SFlag::S_IFLNK => Type::Symlink,
         _ => Type::File,
-    }
+    })
 }
 
 /// Makes what `target` needs to be mounted on, if it is not there.

@@ -57,7 +57,11 @@ fn open_tree(dir: BorrowedFd<'_>, path: &CStr, how: libc::c_uint) -> nix::Result
 
 /// Sets the flags of a mount (attached or not). `devices`: device nodes work on it.
 pub(crate) fn set_flags(mount: BorrowedFd<'_>, flags: MountFlags, devices: bool) -> nix::Result<()> {
-    let attributes = libc::mount_attr { attr_set: flags.bits(devices), attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    set_attributes(mount, flags.bits(devices), libc::MS_PRIVATE, 0)
+}
+
+fn set_attributes(mount: BorrowedFd<'_>, attr_set: u64, propagation: u64, userns_fd: u64) -> nix::Result<()> {
+    let attributes = libc::mount_attr { attr_set, attr_clr: 0, propagation, userns_fd };
     // SAFETY: the structure outlives the call and its size is given.
     checked(unsafe {
         libc::syscall(
@@ -70,6 +74,11 @@ pub(crate) fn set_flags(mount: BorrowedFd<'_>, flags: MountFlags, devices: bool)
         )
     })?;
     Ok(())
+}
+
+/// Maps the owners of a detached mount's files: an id of the file system is what it stands for in the user namespace `map`.
+pub(crate) fn map_owners(mount: BorrowedFd<'_>, map: BorrowedFd<'_>) -> nix::Result<()> {
+    set_attributes(mount, libc::MOUNT_ATTR_IDMAP, 0, map.as_raw_fd() as u64)
 }
 
 /// Attaches a detached mount at `path`, relative to `dir`; with an empty path, on what `dir` itself is.

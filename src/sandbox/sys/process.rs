@@ -149,13 +149,6 @@ pub(crate) fn unblock_signals() -> nix::Result<()> {
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }
 
-/// Makes the terminal the controlling one of this process's session. Only makes system calls.
-pub(crate) fn take_terminal(terminal: BorrowedFd<'_>) -> nix::Result<()> {
-    // SAFETY: the request takes an integer.
-    Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) })?;
-    Ok(())
-}
-
 /// Sets the domain name of the machine, as this process's namespace knows it.
 pub(crate) fn set_domain_name(name: &str) -> nix::Result<()> {
     // SAFETY: the kernel reads `len` bytes of a string that outlives the call.

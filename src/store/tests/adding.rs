@@ -18,6 +18,7 @@ fn an_added_tree_is_canonical_whatever_it_was() {
     assert_eq!(describe(&test.physical(&info.path)), expected);
     assert_eq!(test.info(&info.path).unwrap().unwrap(), info);
     assert!(info.path_is_consistent());
+    test.reaper.finish();
     assert_eq!(fs::read_dir(test.dir().join("builds")).unwrap().count(), 0);
 }
 

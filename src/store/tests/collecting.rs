@@ -95,6 +95,7 @@ fn leftovers_of_any_kind_are_removed() {
     let kept = test.new_scratch().unwrap();
     make_tree(kept.path());
     test.keep_failed(kept, "label").unwrap();
+    test.reaper.finish();
     fs::write(test.objects_dir().join("no-store-path"), "x").unwrap();
     fs::create_dir_all(test.dir().join("builds/1-1/deep")).unwrap();
     fs::create_dir_all(test.dir().join("trash/1-1/deep/er")).unwrap();

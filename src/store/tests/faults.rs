@@ -76,6 +76,7 @@ fn a_full_disk_is_an_error_and_the_store_goes_on_when_there_is_room() {
         let error = store.add_tree(&name("large"), source.path(), &References::None).unwrap_err();
         assert!(error.is_disk_full(), "{error}");
         assert!(store.is_valid(&small.path).unwrap());
+        store.reaper.finish();
         assert_eq!(fs::read_dir(dir.path().join("builds")).unwrap().count(), 0);
         // Down to the last block: now the database has no room either.
         let mut filler = fs::File::create(dir.path().join("filler")).unwrap();

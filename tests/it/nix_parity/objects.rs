@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use kiln::model::Sha256;
+
 use super::Kiln;
 use super::trees::Numbers;
 
@@ -109,32 +111,55 @@ pub(super) struct Cache {
     dir: tempfile::TempDir,
 }
 
-fn narinfo(info: &serde_json::Value) -> String {
-    let base = |path: &str| path.trim_start_matches("/kiln/store/").to_owned();
-    let references: Vec<String> = info["references"].as_array().unwrap().iter().map(|path| base(path.as_str().unwrap())).collect();
-    let text = |field: &str| info[field].as_str().unwrap().to_owned();
-    format!(
-        "StorePath: {path}\nURL: {name}.nar\nCompression: none\nNarHash: sha256:{hash}\nNarSize: {size}\nReferences: {references}\nCA: {ca}\n",
-        path = text("path"),
-        name = base(&text("path")),
-        hash = text("nar_hash"),
-        size = info["nar_size"],
-        references = references.join(" "),
-        ca = text("ca"),
-    )
+fn base_name(path: &str) -> &str {
+    path.strip_prefix("/kiln/store/").unwrap()
 }
 
 impl Cache {
     /// The cache with these objects of a store.
     pub(super) fn of(kiln: &Kiln, paths: &[String]) -> Self {
-        let cache = Self { dir: tempfile::tempdir().unwrap() };
-        fs::write(cache.dir().join("nix-cache-info"), "StoreDir: /kiln/store\n").unwrap();
+        let cache = Self::empty();
         for path in paths {
-            let base = path.trim_start_matches("/kiln/store/");
-            fs::write(cache.dir().join(format!("{base}.nar")), kiln.run(["store", "dump", path])).unwrap();
-            fs::write(cache.narinfo(path), narinfo(&kiln.json(["store", "info", path]))).unwrap();
+            let info = kiln.json(["store", "info", path]);
+            let references: Vec<String> = strings(&info["references"]);
+            cache.put(path, &kiln.run(["store", "dump", path]), &references, info["ca"].as_str());
         }
         cache
+    }
+
+    /// The same under other digests, also inside the objects, and without content addresses: as a builder might have left them that knew
+    /// nothing of content addressing. `paths` must hold all references. Gives the new paths, in the same order.
+    pub(super) fn disguised(kiln: &Kiln, paths: &[String]) -> (Self, Vec<String>) {
+        let cache = Self::empty();
+        let other = |digest: &str| digest[1..].to_owned() + &digest[..1];
+        let disguise = |path: &str| {
+            let (digest, name) = base_name(path).split_once('-').unwrap();
+            format!("/kiln/store/{}-{name}", other(digest))
+        };
+        let digests: Vec<&str> = paths.iter().map(|path| &base_name(path)[..32]).collect();
+        for path in paths {
+            let mut nar = kiln.run(["store", "dump", path]);
+            digests.iter().for_each(|digest| replace(&mut nar, digest.as_bytes(), other(digest).as_bytes()));
+            let references = strings(&kiln.json(["store", "info", path])["references"]);
+            cache.put(&disguise(path), &nar, &references.iter().map(|path| disguise(path)).collect::<Vec<_>>(), None);
+        }
+        (cache, paths.iter().map(|path| disguise(path)).collect())
+    }
+
+    fn empty() -> Self {
+        let cache = Self { dir: tempfile::tempdir().unwrap() };
+        fs::write(cache.dir().join("nix-cache-info"), "StoreDir: /kiln/store\n").unwrap();
+        cache
+    }
+
+    fn put(&self, path: &str, nar: &[u8], references: &[String], ca: Option<&str>) {
+        let references: Vec<&str> = references.iter().map(|path| base_name(path)).collect();
+        let (name, hash) = (base_name(path), Sha256::of(nar).base32());
+        fs::write(self.dir().join(format!("{name}.nar")), nar).unwrap();
+        let mut text = format!("StorePath: {path}\nURL: {name}.nar\nCompression: none\nNarHash: sha256:{hash}\nNarSize: {}\n", nar.len());
+        let _ = writeln!(text, "References: {}", references.join(" "));
+        ca.into_iter().for_each(|ca| drop(writeln!(text, "CA: {ca}")));
+        fs::write(self.narinfo(path), text).unwrap();
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -142,7 +167,7 @@ impl Cache {
     }
 
     fn narinfo(&self, path: &str) -> PathBuf {
-        self.dir().join(format!("{}.narinfo", &path.trim_start_matches("/kiln/store/")[..32]))
+        self.dir().join(format!("{}.narinfo", &base_name(path)[..32]))
     }
 
     /// Changes the value of a field.
@@ -155,5 +180,19 @@ impl Cache {
             None => format!("{line}\n"),
         });
         fs::write(&file, lines.collect::<String>()).unwrap();
+    }
+}
+
+fn strings(list: &serde_json::Value) -> Vec<String> {
+    list.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+/// Replaces each occurrence of `old` by `new`, which is as long.
+fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
+    let mut start = 0;
+    while let Some(found) = bytes[start..].windows(old.len()).position(|window| window == old) {
+        start += found;
+        bytes[start..start + old.len()].copy_from_slice(new);
+        start += old.len();
     }
 }
