@@ -55,8 +55,9 @@ impl<'a> Project<'a> {
         self.targets.push(name.to_owned());
     }
 
-    /// Adds derivations whose outputs name themselves, their siblings and their inputs at generated places; gives their names.
-    pub(super) fn generated(&mut self, count: usize, seed: u64) -> Vec<String> {
+    /// Adds derivations whose outputs name themselves, their siblings and their inputs at generated places; gives their names. With `bare`,
+    /// others are named by digest alone, too.
+    pub(super) fn generated(&mut self, count: usize, seed: u64, bare: bool) -> Vec<String> {
         let mut numbers = Numbers::new(seed);
         for index in 0..count {
             let inputs: Vec<String> = (0..numbers.below(4).min(index)).map(|_| format!("g{}", numbers.below(index))).collect();
@@ -64,7 +65,7 @@ impl<'a> Project<'a> {
             inputs.sort_unstable();
             inputs.dedup();
             let outputs: &[&str] = if index % 4 == 1 { &["out", "dev"] } else { &["out"] };
-            let script = generated_script(&mut numbers, &inputs, outputs);
+            let script = generated_script(&mut numbers, &inputs, outputs, bare);
             self.derivation(&format!("g{index}"), &inputs, outputs, &script);
         }
         (0..count).map(|index| format!("g{index}")).collect()
@@ -83,7 +84,7 @@ impl<'a> Project<'a> {
 }
 
 /// A script that writes paths and bare digests between stretches of other bytes, in files and links.
-fn generated_script(numbers: &mut Numbers, inputs: &[&str], outputs: &[&str]) -> String {
+fn generated_script(numbers: &mut Numbers, inputs: &[&str], outputs: &[&str], bare: bool) -> String {
     let mut script = String::from("digest() { d=${1##*/}; printf %s ${d%%-*}; }\n");
     for (place, output) in outputs.iter().enumerate() {
         let _ = writeln!(script, "mkdir \"${output}\"");
@@ -94,7 +95,8 @@ fn generated_script(numbers: &mut Numbers, inputs: &[&str], outputs: &[&str]) ->
             for _ in 0..1 + numbers.below(5) {
                 let len = [0, 1, 31, 33, 4096, 262_100, 262_144][numbers.below(7)] + numbers.below(5);
                 let what = numbers.pick(&named);
-                let word = ["digest $X", "echo $X", "echo $X$X", "digest $X; digest $X", "echo $X/lib:/kiln/store"][numbers.below(5)];
+                let words = ["echo $X", "echo $X$X", "echo $X/lib:/kiln/store", "digest $X", "digest $X; digest $X"];
+                let word = words[numbers.below(if bare || what == *output { 5 } else { 3 })];
                 let _ = writeln!(script, "  head -c {len} /dev/zero; {}", word.replace("$X", &format!("${{{what}}}")));
             }
             let _ = writeln!(script, "}} > \"${output}/file{file}\"");
@@ -158,7 +160,9 @@ impl Cache {
         fs::write(self.dir().join(format!("{name}.nar")), nar).unwrap();
         let mut text = format!("StorePath: {path}\nURL: {name}.nar\nCompression: none\nNarHash: sha256:{hash}\nNarSize: {}\n", nar.len());
         let _ = writeln!(text, "References: {}", references.join(" "));
-        ca.into_iter().for_each(|ca| drop(writeln!(text, "CA: {ca}")));
+        if let Some(ca) = ca {
+            let _ = writeln!(text, "CA: {ca}");
+        }
         fs::write(self.narinfo(path), text).unwrap();
     }
 
