@@ -15,7 +15,8 @@ pub(super) struct Nix {
 impl Nix {
     /// `None`, with the reason printed, if Nix is not installed.
     pub(super) fn find() -> Option<Self> {
-        let installed = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+        // Whether it can be executed: that it fails without a store of its own does not matter here.
+        let installed = |program: &str| Command::new(program).arg("--version").output().is_ok();
         if let Some(missing) = ["nix", "nix-store", "nix-hash"].into_iter().find(|program| !installed(program)) {
             eprintln!("SKIPPED: `{missing}` is not installed (Debian: nix-bin)");
             return None;
