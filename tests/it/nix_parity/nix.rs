@@ -17,7 +17,7 @@ impl Nix {
     pub(super) fn find() -> Option<Self> {
         let installed = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
         if let Some(missing) = ["nix", "nix-store", "nix-hash"].into_iter().find(|program| !installed(program)) {
-            eprintln!("SKIPPED: `{missing}` is not installed (Debian: nix-bin)");
+            crate::support::skip(&format!("`{missing}` is not installed (Debian: nix-bin)"));
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
