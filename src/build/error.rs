@@ -151,5 +151,7 @@ pub enum StepError {
 }
 
 fn place(file: &Option<PathBuf>) -> String {
-    file.as_ref().map(|file| format!(" (in `{}`)", file.display())).unwrap_or_default()
+    // An output that is a file itself needs no place.
+    let file = file.as_ref().filter(|file| !file.as_os_str().is_empty());
+    file.map(|file| format!(" (in `{}`)", file.display())).unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use crate::store::{NewDerivation, OutputTree, Registration, Staged};
 
 use super::error::StepError;
 use super::event::Outcome;
-use super::outputs::check_policies;
+use super::outputs::{check_policies, check_root_mark};
 use super::plan::Realise;
 use super::record::{Stopwatch, record};
 use super::workshop::{Finished, Workshop};
@@ -42,6 +42,11 @@ impl Workshop<'_> {
         let staged = self.store.stage(trees, &look_for)?;
         let by_output: BTreeMap<OutputName, Staged> = realise.resolved.outputs.keys().cloned().zip(staged).collect();
         check_policies(self.store, &realise.resolved, root, &by_output, &|path| self.closure([path]))?;
+        if root.is_some() {
+            for (output, object) in &by_output {
+                check_root_mark(output, &self.store.physical(&object.info.path))?;
+            }
+        }
         let outputs: BTreeMap<_, _> = by_output.iter().map(|(output, object)| (output.clone(), object.info.path.clone())).collect();
         let level = self.level_of(realise);
         let trace =

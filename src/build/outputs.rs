@@ -30,14 +30,25 @@ pub fn scratch_paths(resolved: &ResolvedDerivation) -> Result<BTreeMap<OutputNam
     resolved.outputs.keys().map(|output| Ok((output.clone(), path(output)?))).collect()
 }
 
-/// Finds the outputs in the directory that was the sandbox's store. `mounted` are the base names under which inputs were bound there.
+/// Removes what inputs were mounted on in the directory that was the sandbox's store, so that only the builder's own work is left there.
+pub fn remove_mount_points(dir: &Path, inputs: &[StorePath]) {
+    for input in inputs {
+        let place = dir.join(input.base_name());
+        // Empty directories, empty files and links. Should a builder have managed to put something else there, it stays and is found.
+        if fs::remove_dir(&place).is_err() && place.symlink_metadata().is_ok_and(|found| found.len() == 0 || found.is_symlink()) {
+            let _ = fs::remove_file(&place);
+        }
+    }
+}
+
+/// Finds the outputs in the directory that was the sandbox's store.
 ///
 /// # Errors
 /// If an output is missing, or something else is there.
-pub fn collect(dir: &Path, scratch: &BTreeMap<OutputName, StorePath>, mounted: &BTreeSet<String>) -> Result<Vec<OutputTree>, StepError> {
+pub fn collect(dir: &Path, scratch: &BTreeMap<OutputName, StorePath>) -> Result<Vec<OutputTree>, StepError> {
     for entry in fs::read_dir(dir).at("list", dir)? {
         let name = entry.at("list", dir)?.file_name();
-        let expected = |name: &str| mounted.contains(name) || scratch.values().any(|path| path.base_name() == name);
+        let expected = |name: &str| scratch.values().any(|path| path.base_name() == name);
         if !name.to_str().is_some_and(expected) {
             return Err(StepError::StrayEntry { entry: name.to_string_lossy().into_owned() });
         }
@@ -117,26 +128,35 @@ pub fn check_input_roots(store: &Store, inputs: &BTreeMap<Label, StorePath>, roo
     Ok(())
 }
 
-/// What an object's mark says, if it has one.
+/// What an object's mark says, if it has one. A builder made it: no link is followed to a file of this machine, and no more is read than a
+/// store path takes.
 fn root_mark(object: &Path) -> Result<Option<String>, PathError> {
     let path = object.join(ROOT_MARK);
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text.trim_end().to_owned())),
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(PathError::new("read", path, error)),
+    let is = |path: &Path, wanted: fn(&fs::Metadata) -> bool| match path.symlink_metadata() {
+        Ok(metadata) => Ok(wanted(&metadata)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(PathError::new("look at", path, error)),
+    };
+    if !is(object, fs::Metadata::is_dir)? || !is(&path, fs::Metadata::is_file)? {
+        return Ok(None);
     }
+    let mut mark = Vec::new();
+    File::open(&path).at("open", &path)?.take(MARK_LIMIT).read_to_end(&mut mark).at("read", &path)?;
+    Ok(Some(String::from_utf8_lossy(&mark).trim_end().to_owned()))
 }
+
+/// More bytes than a store path and a line's end have.
+const MARK_LIMIT: u64 = 512;
 
 /// Finds a program in a finished output that the root has to run, although the output does not carry its mark.
 ///
 /// # Errors
 /// If there is one, or the output cannot be read.
 pub fn check_root_mark(output: &OutputName, tree: &Path) -> Result<(), StepError> {
-    let is_dir = tree.symlink_metadata().at("look at", tree)?.is_dir();
-    if is_dir && root_mark(tree)?.is_some() {
+    if root_mark(tree)?.is_some() {
         return Ok(());
     }
-    for entry in WalkDir::new(tree).sort_by_file_name() {
+    for entry in WalkDir::new(tree).follow_root_links(false).sort_by_file_name() {
         let entry = entry.map_err(|error| PathError::new("read", tree, error))?;
         if !entry.file_type().is_file() || !is_executable(&entry)? {
             continue;
@@ -257,15 +277,43 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_that_is_a_link_or_endless_tells_nothing_of_this_machine() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("secret"), "secret").unwrap();
+        let object = dir.path().join("object");
+        fs::create_dir(&object).unwrap();
+        std::os::unix::fs::symlink("../secret", object.join(ROOT_MARK)).unwrap();
+        assert_eq!(root_mark(&object).unwrap(), None);
+        let link = dir.path().join("link");
+        fs::write(dir.path().join(ROOT_MARK), "x".repeat(1000)).unwrap();
+        std::os::unix::fs::symlink(".", &link).unwrap();
+        assert_eq!(root_mark(&link).unwrap(), None);
+        assert_eq!(root_mark(dir.path()).unwrap().unwrap().len(), 512);
+    }
+
+    #[test]
+    fn mount_points_go_and_what_a_builder_made_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let inputs: Vec<StorePath> = ["dir", "file", "link", "full"].map(|name| StorePath::scratch(&name.parse().unwrap())).into();
+        let place = |index: usize| dir.path().join(inputs[index].base_name());
+        fs::create_dir(place(0)).unwrap();
+        fs::write(place(1), "").unwrap();
+        std::os::unix::fs::symlink("somewhere", place(2)).unwrap();
+        fs::create_dir_all(place(3).join("work")).unwrap();
+        remove_mount_points(dir.path(), &inputs);
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(left, [place(3)]);
+    }
+
+    #[test]
     fn anything_beside_the_outputs_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = StorePath::scratch(&"x".parse().unwrap());
         let scratch = BTreeMap::from([(OutputName::out(), path.clone())]);
-        assert!(matches!(collect(dir.path(), &scratch, &BTreeSet::new()), Err(StepError::MissingOutput { .. })));
+        assert!(matches!(collect(dir.path(), &scratch), Err(StepError::MissingOutput { .. })));
         fs::write(dir.path().join(path.base_name()), "").unwrap();
-        assert_eq!(collect(dir.path(), &scratch, &BTreeSet::new()).unwrap().len(), 1);
+        assert_eq!(collect(dir.path(), &scratch).unwrap().len(), 1);
         fs::write(dir.path().join("extra"), "").unwrap();
-        assert!(matches!(collect(dir.path(), &scratch, &BTreeSet::new()), Err(StepError::StrayEntry { entry }) if entry == "extra"));
-        assert!(collect(dir.path(), &scratch, &BTreeSet::from(["extra".to_owned()])).is_ok());
+        assert!(matches!(collect(dir.path(), &scratch), Err(StepError::StrayEntry { entry }) if entry == "extra"));
     }
 }

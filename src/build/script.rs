@@ -1,6 +1,6 @@
 //! A script derivation: its sandbox as plain data, its run, and what is kept of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::store::{OutputTree, ScratchDir};
 use super::error::StepError;
 use super::event::{Event, StepId};
 use super::log::LogWriter;
-use super::outputs::{ScratchLayout, check_input_roots, check_root_mark, collect, scratch_paths};
+use super::outputs::{ScratchLayout, check_input_roots, collect, remove_mount_points, scratch_paths};
 use super::plan::Realise;
 use super::supervise::{TimeLimits, supervise};
 use super::workshop::Workshop;
@@ -57,9 +57,9 @@ impl Workshop<'_> {
         let reader = std::fs::File::from(OwnedFd::from(reader));
         let exit = supervise(sandbox, reader, &mut log, limits, &self.options.stop, &mut on_line);
         let log = log.finish(&mut on_line)?;
-        let mounted = closure.iter().map(StorePath::base_name).collect();
+        remove_mount_points(&layout.store, closure);
         let (result, exit) = match exit {
-            Ok(exit) => (self.judge(&exit, &layout, &outputs, &mounted), Some(exit)),
+            Ok(exit) => (judge(&exit, &layout, &outputs), Some(exit)),
             Err(error) => (Err(error), None),
         };
         Ok(Run { result, exit, tail: log.tail, log: log.file })
@@ -103,24 +103,14 @@ impl Workshop<'_> {
             terminal: false,
         })
     }
+}
 
-    fn judge(
-        &self,
-        exit: &SandboxExit,
-        layout: &ScratchLayout,
-        outputs: &BTreeMap<OutputName, StorePath>,
-        mounted: &BTreeSet<String>,
-    ) -> Result<Vec<OutputTree>, StepError> {
-        if let Some(signal) = exit.signal {
-            return Err(StepError::Signal(signal));
-        }
-        if !exit.success() {
-            return Err(StepError::ExitCode(exit.code.unwrap_or(-1)));
-        }
-        let trees = collect(&layout.store, outputs, mounted)?;
-        for (output, tree) in outputs.keys().zip(&trees) {
-            check_root_mark(output, &tree.tree)?;
-        }
-        Ok(trees)
+fn judge(exit: &SandboxExit, layout: &ScratchLayout, outputs: &BTreeMap<OutputName, StorePath>) -> Result<Vec<OutputTree>, StepError> {
+    if let Some(signal) = exit.signal {
+        return Err(StepError::Signal(signal));
     }
+    if !exit.success() {
+        return Err(StepError::ExitCode(exit.code.unwrap_or(-1)));
+    }
+    collect(&layout.store, outputs)
 }

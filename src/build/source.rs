@@ -132,7 +132,7 @@ impl Sources {
     /// Whether nothing below the source is left out, so that it can be hashed where it lies.
     fn is_whole(&self, source: &SourceTree) -> Result<bool, SourceError> {
         let base = self.project.join(&source.path);
-        for entry in WalkDir::new(&base) {
+        for entry in WalkDir::new(&base).follow_root_links(false) {
             let entry = entry.map_err(|error| PathError::new("read", &base, error))?;
             let relative = entry.path().strip_prefix(&base).unwrap_or(Path::new(""));
             let wanted = match entry.file_type().is_dir() {
@@ -155,7 +155,7 @@ impl Sources {
     fn copy(&self, source: &SourceTree, dest: &Path) -> Result<(), SourceError> {
         let base = self.project.join(&source.path);
         let mut any = false;
-        for entry in WalkDir::new(&base).sort_by_file_name() {
+        for entry in WalkDir::new(&base).follow_root_links(false).sort_by_file_name() {
             let entry = entry.map_err(|error| PathError::new("read", &base, error))?;
             let relative = entry.path().strip_prefix(&base).unwrap_or(Path::new(""));
             if entry.file_type().is_dir() || !self.wants(source, relative)? {

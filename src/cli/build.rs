@@ -77,6 +77,11 @@ pub struct BuildArgs {
 }
 
 impl BuildArgs {
+    /// How well builds must be sealed.
+    fn level(&self) -> SandboxLevel {
+        if self.sandbox.as_deref() == Some("relaxed") { SandboxLevel::Relaxed } else { SandboxLevel::Strict }
+    }
+
     /// The options of a build that ends on Ctrl-C.
     ///
     /// # Errors
@@ -91,14 +96,13 @@ impl BuildArgs {
                 .and_then(|_| signal_hook::flag::register(signal, stop.flag()))
                 .map_err(|error| Failure::new(format!("cannot catch signals: {error}")))?;
         }
-        let level = if self.sandbox.as_deref() == Some("relaxed") { SandboxLevel::Relaxed } else { SandboxLevel::Strict };
         Ok(Options {
             jobs: self.jobs.map_or(machine, usize::from),
             cores: self.cores.map_or(machine, usize::from),
             keep_going: self.keep_going,
             timeout: self.timeout,
             silence: self.silence,
-            level,
+            level: self.level(),
             limits: Limits { memory_bytes: self.memory.map(|mib| mib << 20), processes: self.processes, ..Limits::default() },
             stop,
         })
@@ -131,7 +135,7 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
     let store = globals.open_store()?;
     let goals = goals(&lowering, &args.targets);
     if args.dry_run {
-        return dry_run(globals, &lowering, &store, &goals);
+        return dry_run(globals, &lowering, &store, &goals, args.how.level());
     }
     let forced = if args.rebuild { derivations(&goals) } else { Vec::new() };
     let start = Instant::now();
@@ -272,8 +276,8 @@ struct PlannedBuild {
     why: String,
 }
 
-fn dry_run(globals: &Globals, lowering: &Lowering, store: &Store, goals: &[Input]) -> Exit {
-    let knowledge = StoreKnowledge { store, sources: &lowering.sources, level: SandboxLevel::Strict };
+fn dry_run(globals: &Globals, lowering: &Lowering, store: &Store, goals: &[Input], level: SandboxLevel) -> Exit {
+    let knowledge = StoreKnowledge { store, sources: &lowering.sources, level };
     let mut planner = Planner::new(&lowering.lowered.graph, goals, &[], knowledge).map_err(crate::build::BuildError::from)?;
     let mut planned = Planned { fetch: Vec::new(), add: Vec::new(), build: Vec::new(), may_build: Vec::new() };
     while let Some(step) = planner.next_step() {

@@ -61,8 +61,8 @@ fn render(listing: &Listing) -> String {
     let width = listing.targets.iter().map(|target| target.name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for target in &listing.targets {
-        text.push_str(format!("{}  {}", paint(BOLD, format!("{:width$}", target.name)), target.description).trim_end());
-        text.push('\n');
+        let padding = if target.description.is_empty() { 0 } else { width + 2 - target.name.len() };
+        text.push_str(&format!("{}{:padding$}{}\n", paint(BOLD, &target.name), "", target.description));
     }
     if !listing.params.is_empty() {
         text.push_str(&format!("\n{}\n", paint(DIM, "parameters (--param NAME=VALUE)")));

@@ -108,7 +108,10 @@ impl Reporter for Progress {
             Event::Finished { id, outcome, duration } => self.finished(*id, *outcome, *duration),
             Event::Failed { id, failure } => {
                 self.ended(*id);
-                self.tell(format!("{} {}", paint(RED, "failed"), harmless(&failure.name)));
+                // The error itself comes at the end, quiet or not.
+                if !self.ui.quiet {
+                    self.tell(format!("{} {}", paint(RED, "failed"), harmless(&failure.name)));
+                }
             }
             Event::Differs { name, before, now, .. } => {
                 let text = format!("{} {}: two builds of the same derivation differ", paint(YELLOW, "warning:"), harmless(name));

@@ -76,7 +76,9 @@ pub fn print_text(text: &str) -> Result<(), Failure> {
 
 /// Writes a line to standard error. If that is closed there is nobody to tell.
 pub fn say(text: impl Display) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    // In one piece: lines of several processes must not be mixed, and the stripping of colours sees whole words.
+    let line = format!("{text}\n");
+    let _ = anstream::stderr().lock().write_all(line.as_bytes());
 }
 
 /// Decides once whether colour is used.

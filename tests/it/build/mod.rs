@@ -1,0 +1,11 @@
+//! `kiln build`: what is built, what is not, and what it comes out as.
+
+mod collection;
+mod incremental;
+mod interruption;
+mod outputs;
+mod policies;
+mod rebuild;
+mod reports;
+mod scheduling;
+mod sharing;
