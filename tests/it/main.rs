@@ -4,6 +4,7 @@
 mod build;
 mod escapes;
 mod flagship;
+mod layers;
 mod nix_parity;
 mod sandbox;
 mod sealed;

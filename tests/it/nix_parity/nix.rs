@@ -18,7 +18,7 @@ impl Nix {
         // Whether it can be executed: that it fails without a store of its own does not matter here.
         let installed = |program: &str| Command::new(program).arg("--version").output().is_ok();
         if let Some(missing) = ["nix", "nix-store", "nix-hash"].into_iter().find(|program| !installed(program)) {
-            eprintln!("SKIPPED: `{missing}` is not installed (Debian: nix-bin)");
+            crate::support::skip(&format!("`{missing}` is not installed (Debian: nix-bin)"));
             return None;
         }
         let dir = tempfile::tempdir().unwrap();

@@ -16,7 +16,7 @@ const TOOLS: [&str; 6] = ["sh", "mkdir", "ln", "cat", "head", "rm"];
 pub(super) fn shell_root() -> Option<PathBuf> {
     let found = ["/bin/busybox", "/usr/bin/busybox"].into_iter().map(PathBuf::from).find(|path| path.exists());
     if found.is_none() {
-        eprintln!("SKIPPED: there is no static busybox (Debian: busybox-static)");
+        crate::support::skip("there is no static busybox (Debian: busybox-static)");
     }
     found
 }
