@@ -146,6 +146,21 @@ impl Project {
         Running::start(self.command(args))
     }
 
+    /// A shell script in mount and user namespaces of its own: `setup` may mount things, `body` then runs as whoever the project's
+    /// commands run as. Both find kiln in `$KILN`.
+    pub(crate) fn in_namespaces(&self, setup: &str, body: &str) -> Outcome {
+        let mut command = self.program("/usr/bin/unshare");
+        let (uid, gid) = (nix::unistd::geteuid().to_string(), nix::unistd::getegid().to_string());
+        command.env("KILN", self.reachable_kiln()).env("BODY", body).env("OWN_UID", uid).env("OWN_GID", gid);
+        if super::is_root() && self.user.is_none() {
+            command.args(["-m", "sh", "-euc", &format!("{setup}\nexec sh -uc \"$BODY\"")]);
+        } else {
+            let back = "exec unshare -U --map-user=$OWN_UID --map-group=$OWN_GID sh -uc \"$BODY\"";
+            command.args(["-rm", "sh", "-euc", &format!("{setup}\n{back}")]);
+        }
+        Running::start(command).wait()
+    }
+
     /// Fails unless every object of the store is what its name says, and no scratch directory is left of a build that did not fail.
     #[track_caller]
     pub(crate) fn sound(&self) {
