@@ -120,17 +120,17 @@ if wants noop; then
     { n=$(nix_build $what) k=$(kiln_build $what); }
     $n >> log 2>&1
     $k >> log 2>&1
-    compare "no-op: $what" 0.5 $((RUNS * 4)) --warm 2 --nix "$n" --kiln "$k"
+    compare "no-op: $what" 0.5 $((RUNS * 4)) --warm 2 --peer "$n" --kiln "$k"
   done
 fi
 
 if wants cold; then
   fresh="cd $W && salt"
-  compare "cold: one" - $((RUNS * 2)) --warm 1 --prepare-nix "$fresh" --nix "$(nix_build one)" --kiln "$(kiln_build one)"
-  compare "cold: chain of $CHAIN" - "$RUNS" --prepare-nix "$fresh" --nix "$(nix_build chain "$CHAIN")" --kiln "$(kiln_build chain "$CHAIN")" \
+  compare "cold: one" - $((RUNS * 2)) --warm 1 --prepare-peer "$fresh" --peer "$(nix_build one)" --kiln "$(kiln_build one)"
+  compare "cold: chain of $CHAIN" - "$RUNS" --prepare-peer "$fresh" --peer "$(nix_build chain "$CHAIN")" --kiln "$(kiln_build chain "$CHAIN")" \
     --work "$CHAIN"
   for n in $((FAN / 10)) "$FAN"; do
-    compare "cold: fan-out of $n" 0.25 "$RUNS" --prepare-nix "$fresh" --nix "$(nix_build fan "$n")" --kiln "$(kiln_build fan "$n")" --work "$n"
+    compare "cold: fan-out of $n" 0.25 "$RUNS" --prepare-peer "$fresh" --peer "$(nix_build fan "$n")" --kiln "$(kiln_build fan "$n")" --work "$n"
   done
 fi
 
@@ -144,17 +144,17 @@ fi
 if wants tree; then
   [ -f tree.made ] || { python3 "$here/make_tree.py" tree "$FILES" "$TREE_MB" && touch tree.made; }
   find tree -type f -exec cat {} + > /dev/null # into the page cache
-  compare "hash a tree ($FILES files, $TREE_MB MiB)" 0.8 "$RUNS" --nix "nix-hash --type sha256 --base32 $W/tree" \
+  compare "hash a tree ($FILES files, $TREE_MB MiB)" 0.8 "$RUNS" --peer "nix-hash --type sha256 --base32 $W/tree" \
     --kiln "$KILN store add --dry-run $W/tree"
-  compare "dump it as a NAR" - "$RUNS" --nix "nix-store --dump $W/tree" --kiln "$KILN store dump $W/tree"
+  compare "dump it as a NAR" - "$RUNS" --peer "nix-store --dump $W/tree" --kiln "$KILN store dump $W/tree"
   object=$("$KILN" store add --dry-run tree)
   [ "$(nix-store --add tree | cut -d/ -f2- | wc -l)" = 1 ] # both must know it now
   in_nix=$(nix-store --add tree)
-  compare "add it to the store" 1 3 --prepare-nix "nix-store --delete $in_nix" --nix "nix-store --add $W/tree" \
+  compare "add it to the store" 1 3 --prepare-peer "nix-store --delete $in_nix" --peer "nix-store --add $W/tree" \
     --prepare-kiln "$KILN gc" --kiln "$KILN store add $W/tree"
-  compare "add it again" 1 "$RUNS" --nix "nix-store --add $W/tree" --kiln "$KILN store add $W/tree"
-  compare "verify it" 1 "$RUNS" --nix "nix store verify --no-trust $in_nix" --kiln "$KILN store verify $object"
-  compare "delete it" 1 3 --prepare-nix "nix-store --add $W/tree" --nix "nix-store --delete $in_nix" \
+  compare "add it again" 1 "$RUNS" --peer "nix-store --add $W/tree" --kiln "$KILN store add $W/tree"
+  compare "verify it" 1 "$RUNS" --peer "nix store verify --no-trust $in_nix" --kiln "$KILN store verify $object"
+  compare "delete it" 1 3 --prepare-peer "nix-store --add $W/tree" --peer "nix-store --delete $in_nix" \
     --prepare-kiln "$KILN store add $W/tree" --kiln "$KILN gc"
 fi
 
@@ -163,7 +163,7 @@ if wants gc; then
   fill="cd $W && salt && $(nix_build fan "$FAN") && $(kiln_build fan "$FAN")"
   nix-store --gc >> log 2>&1
   "$KILN" gc >> log 2>&1
-  compare "collect a fan-out of $FAN" 1 3 --prepare-nix "$fill" --nix "nix-store --gc" --kiln "$KILN gc"
+  compare "collect a fan-out of $FAN" 1 3 --prepare-peer "$fill" --peer "nix-store --gc" --kiln "$KILN gc"
 fi
 echo
 echo "load now $(cut -d' ' -f1-3 /proc/loadavg); every run is in $results"

@@ -23,10 +23,10 @@ def arguments():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--warm", type=int, default=0, help="runs of each before any is counted")
     parser.add_argument("--aim", type=float, help="the ratio that is wanted")
-    parser.add_argument("--prepare-nix", default="")
+    parser.add_argument("--prepare-peer", default="")
     parser.add_argument("--prepare-kiln", default="")
     parser.add_argument("--work", type=int, default=1, help="how many pieces of work a run is; for the time of one")
-    parser.add_argument("--nix", help="command of Nix; none if only kiln is measured")
+    parser.add_argument("--peer", help="what kiln is compared with; none if only kiln is measured")
     parser.add_argument("--kiln", required=True)
     parser.add_argument("name")
     return parser.parse_args()
@@ -62,7 +62,7 @@ def summary(runs):
 def main():
     options = arguments()
     sides = [(side, command, prepare) for side, command, prepare in
-             (("nix", options.nix, options.prepare_nix), ("kiln", options.kiln, options.prepare_kiln)) if command]
+             (("peer", options.peer, options.prepare_peer), ("kiln", options.kiln, options.prepare_kiln)) if command]
     runs = {side: [] for side, _, _ in sides}
     with open(options.log, "a", encoding="utf-8") as log:
         for number in range(options.warm + options.runs):
@@ -82,19 +82,19 @@ def seconds(value):
 
 
 def line(found):
-    """`| name | Nix min / median | kiln min / median | ratio min / median | ratio of processor time | peaks | each | verdict |`"""
+    """`| name | peer min / median | kiln min / median | ratio min / median | ratio of processor time | peaks | each | verdict |`"""
     def times(side):
         return f"{seconds(found[side]['wall_min'])} / {seconds(found[side]['wall_median'])}" if side in found else "-"
-    cells = [found["name"], times("nix"), times("kiln")]
+    cells = [found["name"], times("peer"), times("kiln")]
     kiln = found["kiln"]
-    if "nix" in found:
-        ratio = {key: kiln[key] / found["nix"][key] for key in ("wall_min", "wall_median", "cpu_min")}
+    if "peer" in found:
+        ratio = {key: kiln[key] / found["peer"][key] for key in ("wall_min", "wall_median", "cpu_min")}
         cells += [f"{ratio['wall_min']:.2f} / {ratio['wall_median']:.2f}", f"{ratio['cpu_min']:.2f}"]
-        cells.append(f"{found['nix']['peak_mib']:.0f} / {kiln['peak_mib']:.0f} MiB")
+        cells.append(f"{found['peer']['peak_mib']:.0f} / {kiln['peak_mib']:.0f} MiB")
     else:
         cells += ["-", "-", f"- / {kiln['peak_mib']:.0f} MiB"]
     cells.append(seconds(kiln["wall_min"] / found["work"]) if found["work"] > 1 else "-")
-    if found["aim"] is None or "nix" not in found:
+    if found["aim"] is None or "peer" not in found:
         cells.append("-")
     else:
         cells.append(f"{found['aim']:.2f} {'met' if ratio['wall_min'] <= found['aim'] else 'MISSED'}")

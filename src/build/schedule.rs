@@ -21,6 +21,9 @@ use super::workshop::{Finished, Workshop};
 /// Downloads and copies that run at once.
 const TRANSFERS: usize = 8;
 
+/// Bytes of a worker's stack: trees are walked to their full depth on it.
+const STACK: usize = 8 << 20;
+
 /// What came of a build.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -85,7 +88,7 @@ impl<'scope, 'env, 'g> Schedule<'scope, 'env, 'g> {
 
     fn run(&mut self) -> Result<(), BuildError> {
         loop {
-            self.start_ready();
+            self.start_ready()?;
             if self.builders.running + self.transfers.running == 0 {
                 return Ok(());
             }
@@ -105,18 +108,19 @@ impl<'scope, 'env, 'g> Schedule<'scope, 'env, 'g> {
         if is_transfer(step) { &mut self.transfers } else { &mut self.builders }
     }
 
-    fn start_ready(&mut self) {
+    fn start_ready(&mut self) -> Result<(), BuildError> {
         while let Some(step) = self.planner.next_step() {
             self.pool(&step).ready.push_back(step);
         }
         let options = self.workshop.options;
         if options.stop.is_requested() || !(options.keep_going || self.report.failures.is_empty()) {
-            return;
+            return Ok(());
         }
         let waiting = self.planner.pending();
         for pool in [&mut self.builders, &mut self.transfers] {
-            self.started += pool.start_ready(self.started, waiting);
+            self.started += pool.start_ready(self.started, waiting)?;
         }
+        Ok(())
     }
 
     fn finished(&mut self, step: &Step, finished: Finished) -> Result<(), BuildError> {
@@ -192,25 +196,25 @@ impl<'scope, 'env> Pool<'scope, 'env> {
     }
 
     /// Starts as many steps as may run; gives their number.
-    fn start_ready(&mut self, first: StepId, waiting: usize) -> usize {
+    fn start_ready(&mut self, first: StepId, waiting: usize) -> Result<usize, BuildError> {
         let mut started = 0;
         while self.running < self.most
             && let Some(step) = self.ready.pop_front()
         {
             if self.running == self.threads {
-                self.start_thread();
+                self.start_thread()?;
             }
             // The queue outlives its senders: this pool holds it too.
             let _ = self.jobs.send((first + started, step, waiting));
             self.running += 1;
             started += 1;
         }
-        started
+        Ok(started)
     }
 
-    fn start_thread(&mut self) {
+    fn start_thread(&mut self) -> Result<(), BuildError> {
         let (workshop, queue, answer) = (self.workshop, self.queue.clone(), self.answer.clone());
-        self.scope.spawn(move || {
+        let work = move || {
             loop {
                 let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 let Ok((id, step, waiting)) = job else { return };
@@ -219,7 +223,10 @@ impl<'scope, 'env> Pool<'scope, 'env> {
                     return;
                 }
             }
-        });
+        };
+        let thread = std::thread::Builder::new().name("worker".to_owned()).stack_size(STACK);
+        thread.spawn_scoped(self.scope, work).map_err(|error| BuildError::Threads(error.to_string()))?;
         self.threads += 1;
+        Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! `kiln run`: runs a function on the built runtime, in a sandbox.
 
 use std::fs::{self, File};
+use std::io::{IsTerminal as _, Seek as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
 use crate::build::outputs::{ROOT_MARK, ScratchLayout};
@@ -13,18 +15,18 @@ use super::Exit;
 use super::build::{BuildArgs, goals, realise};
 use super::failure::Failure;
 use super::session::{self, Globals, ParamArgs};
-use super::shell::run_here;
+use super::shell::run_with_input;
 
 /// Run a function on the built runtime, inside a sandbox
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  kiln run hello\n  kiln run echo --input 'some text'\n  kiln run echo --input-file data.bin")]
+#[command(after_help = "Examples:\n  kiln run hello\n  kiln run echo --input 'some text'\n  kiln run echo < data.bin")]
 pub struct Args {
     /// The function: NAME, or USER/NAME
     function: String,
     /// The function's input
     #[arg(long, value_name = "TEXT", conflicts_with = "input_file")]
     input: Option<String>,
-    /// A file with the function's input; `-` is standard input
+    /// A file with the function's input [default: what is piped into kiln]
     #[arg(long, value_name = "FILE")]
     input_file: Option<PathBuf>,
     /// Call this entry, with the input as its argument, instead of `faasm_main`
@@ -42,9 +44,6 @@ pub struct Args {
     how: BuildArgs,
 }
 
-/// What the sandbox runs: standard input of a sandbox is closed, so the function's input comes from a file.
-const COMMAND: &str = r#"exec "$runner/bin/run-function" "$runtime" "$@" < /build/input"#;
-
 /// Runs the command; its exit code is the function's.
 ///
 /// # Errors
@@ -60,34 +59,29 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
     let scratch = store.new_scratch()?;
     let layout = ScratchLayout::below(scratch.path());
     layout.create()?;
-    write_input(args, &layout)?;
-    let mut spec = spec(&store, args, runtime, runner, layout)?;
-    run_here(&mut spec)
+    let stdin = input(args)?;
+    run_with_input(&spec(&store, args, runtime, runner, layout)?, stdin)
 }
 
-fn write_input(args: &Args, layout: &ScratchLayout) -> Result<(), Failure> {
-    let path = layout.build.join("input");
-    let mut file = File::create(&path).at("create", &path)?;
-    match (&args.input, &args.input_file) {
-        (Some(text), _) => fs::write(&path, text).at("write", &path)?,
-        (None, Some(from)) if from.as_os_str() == "-" => {
-            std::io::copy(&mut std::io::stdin().lock(), &mut file).at("read", "standard input")?;
-        }
-        (None, Some(from)) => {
-            let mut from_file = File::open(from).at("open", from)?;
-            std::io::copy(&mut from_file, &mut file).at("copy", from)?;
-        }
-        (None, None) => {}
+/// What the function reads: the text or file that was named, else what is piped into kiln.
+fn input(args: &Args) -> Result<OwnedFd, Failure> {
+    if let Some(text) = &args.input {
+        let mut file = tempfile::tempfile().at("create a file for", "the input")?;
+        file.write_all(text.as_bytes()).and_then(|()| file.rewind()).at("write", "the input")?;
+        return Ok(file.into());
     }
-    Ok(())
+    let stdin = std::io::stdin();
+    match &args.input_file {
+        Some(path) if path.as_os_str() != "-" => Ok(File::open(path).at("open", path)?.into()),
+        None if stdin.is_terminal() => Ok(File::open("/dev/null").at("open", "/dev/null")?.into()),
+        _ => Ok(stdin.as_fd().try_clone_to_owned().at("copy", "standard input")?),
+    }
 }
 
 fn spec(store: &Store, args: &Args, runtime: &StorePath, runner: &StorePath, layout: ScratchLayout) -> Result<SandboxSpec, Failure> {
     let root = root_of(store, runner)?;
-    let mut env = base_environment(1, &root);
-    env.insert("runtime".to_owned(), runtime.to_string());
-    env.insert("runner".to_owned(), runner.to_string());
-    let mut argv: Vec<String> = ["/bin/sh", "-euc", COMMAND, "run-function", &args.function].map(str::to_owned).into();
+    let env = base_environment(1, &root);
+    let mut argv = vec![format!("{runner}/bin/run-function"), runtime.to_string(), args.function.clone()];
     if let Some(entry) = &args.entry {
         argv.extend(["--entry".to_owned(), entry.clone()]);
     }

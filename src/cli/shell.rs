@@ -1,7 +1,7 @@
 //! `kiln shell`: the very sandbox of a build, entered by hand.
 
 use std::io::IsTerminal as _;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use crate::build::event::Silent;
@@ -10,7 +10,7 @@ use crate::build::plan::{Realise, Reason};
 use crate::build::{Options, Workshop};
 use crate::fsio::IoResultExt;
 use crate::model::{Builder, Input, Node, ResolvedDerivation, ScriptBuilder, StorePath};
-use crate::sandbox::{SCRIPT_PATH, SandboxSpec, Stdio3, spawn};
+use crate::sandbox::{SCRIPT_PATH, SandboxExit, SandboxSpec, Stdio3, run_at_terminal, spawn};
 use crate::store::Store;
 
 use super::build::{BuildArgs, realise};
@@ -95,7 +95,7 @@ fn enter(
     let mut spec = workshop.sandbox_spec(&step, &script, &closure, &scratch_paths(&step.resolved)?, &layout)?;
     spec.argv = if args.command.is_empty() { vec![shell_of(store, &script)] } else { args.command.clone() };
     globals.ui().note(format!("the build's script is {SCRIPT_PATH}; leave with `exit`"));
-    run_here(&mut spec)
+    run_here(&spec)
 }
 
 /// A sandbox makes its mount points itself; a kept one still has those of the build.
@@ -118,17 +118,27 @@ fn shell_of(store: &Store, script: &ScriptBuilder<StorePath>) -> String {
     if bash { "/bin/bash".to_owned() } else { "/bin/sh".to_owned() }
 }
 
-/// Runs a sandbox on this terminal, or with these pipes; gives its exit code.
-pub fn run_here(spec: &mut SandboxSpec) -> Exit {
-    let stdin = std::io::stdin();
-    spec.terminal = stdin.is_terminal();
-    let copy = |fd: &dyn AsFd| -> Result<OwnedFd, Failure> { Ok(fd.as_fd().try_clone_to_owned().at("copy", "a standard descriptor")?) };
-    let stdio = Stdio3 {
-        stdin: if spec.terminal { Some(copy(&stdin)?) } else { None },
-        stdout: copy(&std::io::stdout())?,
-        stderr: copy(&std::io::stderr())?,
-    };
-    let ended = spawn(spec, stdio)?.wait()?;
-    let code = ended.code.or_else(|| ended.signal.map(|signal| 128 + signal)).unwrap_or(i32::from(exit::FAILED));
-    Ok(u8::try_from(code).unwrap_or(exit::FAILED))
+/// Runs a sandbox here: at this terminal, or with standard input as it is. Gives its exit code.
+fn run_here(spec: &SandboxSpec) -> Exit {
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        return Ok(exit_code(&run_at_terminal(spec, spawn)?));
+    }
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned().at("copy", "standard input")?;
+    run_with_input(spec, stdin)
+}
+
+/// Runs a sandbox that reads `stdin` and writes to where kiln does; gives its exit code.
+///
+/// # Errors
+/// If it cannot be entered.
+pub fn run_with_input(spec: &SandboxSpec, stdin: OwnedFd) -> Exit {
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned().at("copy", "standard output")?;
+    let stderr = std::io::stderr().as_fd().try_clone_to_owned().at("copy", "standard error")?;
+    Ok(exit_code(&spawn(spec, Stdio3 { stdin: Some(stdin), stdout, stderr })?.wait()?))
+}
+
+/// The exit code for a command that ended in a sandbox; for a signal 128 and its number, as shells have it.
+fn exit_code(ended: &SandboxExit) -> u8 {
+    let code = ended.code.or_else(|| ended.signal.map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::FAILED)
 }

@@ -14,10 +14,8 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Stat, Timespec, Timestamps, 
 use rustix::io::Errno;
 
 use super::{StoreError, unique_name};
+use crate::archive::MAX_DEPTH;
 use crate::fsio::{IoResultExt as _, PathError};
-
-/// How deep directories may be nested.
-const DEPTH: usize = 512;
 
 /// Attributes that the machine puts on every file, and that no process can remove.
 const IMPOSED: [&[u8]; 2] = [b"security.selinux", b"system.nfs4_acl"];
@@ -74,8 +72,8 @@ impl Walk {
     }
 
     fn directory(&mut self, stat: &Stat, depth: usize) -> Result<(), StoreError> {
-        if depth >= DEPTH {
-            return Err(StoreError::TooDeep { path: self.path.clone(), limit: DEPTH });
+        if depth >= MAX_DEPTH {
+            return Err(StoreError::TooDeep { path: self.path.clone(), limit: MAX_DEPTH });
         }
         if !Mode::from_raw_mode(stat.st_mode).contains(Mode::RWXU) {
             rustix::fs::chmod(&self.path, Mode::RWXU).at("change the mode of", &self.path)?;

@@ -19,13 +19,11 @@ use rustix::io::Errno;
 
 use super::StoreError;
 use super::canonical::{TIMES, canonical_mode};
+use crate::archive::MAX_DEPTH;
 use crate::fsio::PathError;
 
 /// Files up to this length are copied through a buffer, longer ones by the kernel, which may share their blocks.
 const BUFFER: usize = 256 << 10;
-
-/// How deep directories may be nested: a handle on both sides is open for each level.
-const DEPTH: usize = 256;
 
 /// Entries of one directory that a worker takes at once.
 const BATCH: usize = 32;
@@ -141,8 +139,8 @@ impl Copy<'_> {
     }
 
     fn directory(&self, entry: Entry<'_>, path: PathBuf, depth: usize, sink: &mut Sink<'_>) -> Result<(), StoreError> {
-        if depth >= DEPTH {
-            return Err(StoreError::TooDeep { path, limit: DEPTH });
+        if depth >= MAX_DEPTH {
+            return Err(StoreError::TooDeep { path, limit: MAX_DEPTH });
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let source = rustix::fs::openat(entry.from, entry.name, flags, Mode::empty()).map_err(|error| read_error(&path, error))?;
@@ -150,7 +148,7 @@ impl Copy<'_> {
         let dest = rustix::fs::openat(entry.to, entry.new, flags, Mode::empty()).map_err(|error| self.write_error(error))?;
         let entries = Dir::read_from(&source).map_err(|error| read_error(&path, error))?;
         let dir = Arc::new(Pair { path, source, dest });
-        let mut names = Vec::new();
+        let (mut names, mut dirs) = (Vec::new(), Vec::new());
         for entry in entries {
             let entry = entry.map_err(|error| read_error(&dir.path, error))?;
             let name = entry.file_name();
@@ -164,13 +162,18 @@ impl Copy<'_> {
                 known => known,
             };
             if kind == FileType::Directory {
-                self.directory(below, path(), depth + 1, sink)?;
+                dirs.push(name.to_owned());
             } else {
                 names.push((name.to_owned(), kind));
             }
             if names.len() == BATCH {
                 sink(Batch { dir: dir.clone(), names: std::mem::take(&mut names) })?;
             }
+        }
+        // The listing's own handle is closed by now: two stay open for each level.
+        for name in &dirs {
+            let below = Entry { from: dir.source.as_fd(), name, to: dir.dest.as_fd(), new: name };
+            self.directory(below, dir.path.join(std::ffi::OsStr::from_bytes(name.to_bytes())), depth + 1, sink)?;
         }
         sink(Batch { dir, names })
     }

@@ -6,6 +6,7 @@ mod build;
 mod errors;
 mod escapes;
 mod flagship;
+mod layers;
 mod nix_parity;
 mod sandbox;
 mod sealed;

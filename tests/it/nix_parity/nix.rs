@@ -15,9 +15,10 @@ pub(super) struct Nix {
 impl Nix {
     /// `None`, with the reason printed, if Nix is not installed.
     pub(super) fn find() -> Option<Self> {
-        let installed = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+        // Whether it can be executed: that it fails without a store of its own does not matter here.
+        let installed = |program: &str| Command::new(program).arg("--version").output().is_ok();
         if let Some(missing) = ["nix", "nix-store", "nix-hash"].into_iter().find(|program| !installed(program)) {
-            eprintln!("SKIPPED: `{missing}` is not installed (Debian: nix-bin)");
+            crate::support::skip(&format!("`{missing}` is not installed (Debian: nix-bin)"));
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
@@ -74,11 +75,20 @@ impl Nix {
 
     /// Copies unsigned objects out of a cache directory. Nix checks NAR hash, content address, path and references of each.
     pub(super) fn import(&self, cache: &Path, paths: &[&str]) -> Output {
+        self.copy(cache, paths, &[])
+    }
+
+    /// As [`Nix::import`], of objects whose digests say nothing about their content: only NAR hashes are checked.
+    pub(super) fn import_unchecked(&self, cache: &Path, paths: &[&str]) -> Output {
+        self.copy(cache, paths, &["--no-check-sigs"])
+    }
+
+    fn copy(&self, cache: &Path, paths: &[&str], flags: &[&str]) -> Output {
         let from = format!("file://{}", cache.display());
         let to = self.imports();
         // It remembers what it has read from a cache of the same address.
         let _ = fs::remove_dir_all(self.dir.path().join("home/.cache"));
-        let words = ["copy", "--from", &from, "--to", &to].into_iter().chain(paths.iter().copied());
+        let words = ["copy", "--from", &from, "--to", &to].into_iter().chain(flags.iter().chain(paths).copied());
         feed(self.command("nix", words), &[])
     }
 

@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use kiln::model::Sha256;
+
 use super::Kiln;
 use super::trees::Numbers;
 
@@ -14,7 +16,7 @@ const TOOLS: [&str; 6] = ["sh", "mkdir", "ln", "cat", "head", "rm"];
 pub(super) fn shell_root() -> Option<PathBuf> {
     let found = ["/bin/busybox", "/usr/bin/busybox"].into_iter().map(PathBuf::from).find(|path| path.exists());
     if found.is_none() {
-        eprintln!("SKIPPED: there is no static busybox (Debian: busybox-static)");
+        crate::support::skip("there is no static busybox (Debian: busybox-static)");
     }
     found
 }
@@ -53,8 +55,9 @@ impl<'a> Project<'a> {
         self.targets.push(name.to_owned());
     }
 
-    /// Adds derivations whose outputs name themselves, their siblings and their inputs at generated places; gives their names.
-    pub(super) fn generated(&mut self, count: usize, seed: u64) -> Vec<String> {
+    /// Adds derivations whose outputs name themselves, their siblings and their inputs at generated places; gives their names. With `bare`,
+    /// others are named by digest alone, too.
+    pub(super) fn generated(&mut self, count: usize, seed: u64, bare: bool) -> Vec<String> {
         let mut numbers = Numbers::new(seed);
         for index in 0..count {
             let inputs: Vec<String> = (0..numbers.below(4).min(index)).map(|_| format!("g{}", numbers.below(index))).collect();
@@ -62,7 +65,7 @@ impl<'a> Project<'a> {
             inputs.sort_unstable();
             inputs.dedup();
             let outputs: &[&str] = if index % 4 == 1 { &["out", "dev"] } else { &["out"] };
-            let script = generated_script(&mut numbers, &inputs, outputs);
+            let script = generated_script(&mut numbers, &inputs, outputs, bare);
             self.derivation(&format!("g{index}"), &inputs, outputs, &script);
         }
         (0..count).map(|index| format!("g{index}")).collect()
@@ -81,7 +84,7 @@ impl<'a> Project<'a> {
 }
 
 /// A script that writes paths and bare digests between stretches of other bytes, in files and links.
-fn generated_script(numbers: &mut Numbers, inputs: &[&str], outputs: &[&str]) -> String {
+fn generated_script(numbers: &mut Numbers, inputs: &[&str], outputs: &[&str], bare: bool) -> String {
     let mut script = String::from("digest() { d=${1##*/}; printf %s ${d%%-*}; }\n");
     for (place, output) in outputs.iter().enumerate() {
         let _ = writeln!(script, "mkdir \"${output}\"");
@@ -92,7 +95,8 @@ fn generated_script(numbers: &mut Numbers, inputs: &[&str], outputs: &[&str]) ->
             for _ in 0..1 + numbers.below(5) {
                 let len = [0, 1, 31, 33, 4096, 262_100, 262_144][numbers.below(7)] + numbers.below(5);
                 let what = numbers.pick(&named);
-                let word = ["digest $X", "echo $X", "echo $X$X", "digest $X; digest $X", "echo $X/lib:/kiln/store"][numbers.below(5)];
+                let words = ["echo $X", "echo $X$X", "echo $X/lib:/kiln/store", "digest $X", "digest $X; digest $X"];
+                let word = words[numbers.below(if bare || what == *output { 5 } else { 3 })];
                 let _ = writeln!(script, "  head -c {len} /dev/zero; {}", word.replace("$X", &format!("${{{what}}}")));
             }
             let _ = writeln!(script, "}} > \"${output}/file{file}\"");
@@ -109,32 +113,57 @@ pub(super) struct Cache {
     dir: tempfile::TempDir,
 }
 
-fn narinfo(info: &serde_json::Value) -> String {
-    let base = |path: &str| path.trim_start_matches("/kiln/store/").to_owned();
-    let references: Vec<String> = info["references"].as_array().unwrap().iter().map(|path| base(path.as_str().unwrap())).collect();
-    let text = |field: &str| info[field].as_str().unwrap().to_owned();
-    format!(
-        "StorePath: {path}\nURL: {name}.nar\nCompression: none\nNarHash: sha256:{hash}\nNarSize: {size}\nReferences: {references}\nCA: {ca}\n",
-        path = text("path"),
-        name = base(&text("path")),
-        hash = text("nar_hash"),
-        size = info["nar_size"],
-        references = references.join(" "),
-        ca = text("ca"),
-    )
+fn base_name(path: &str) -> &str {
+    path.strip_prefix("/kiln/store/").unwrap()
 }
 
 impl Cache {
     /// The cache with these objects of a store.
     pub(super) fn of(kiln: &Kiln, paths: &[String]) -> Self {
-        let cache = Self { dir: tempfile::tempdir().unwrap() };
-        fs::write(cache.dir().join("nix-cache-info"), "StoreDir: /kiln/store\n").unwrap();
+        let cache = Self::empty();
         for path in paths {
-            let base = path.trim_start_matches("/kiln/store/");
-            fs::write(cache.dir().join(format!("{base}.nar")), kiln.run(["store", "dump", path])).unwrap();
-            fs::write(cache.narinfo(path), narinfo(&kiln.json(["store", "info", path]))).unwrap();
+            let info = kiln.json(["store", "info", path]);
+            let references: Vec<String> = strings(&info["references"]);
+            cache.put(path, &kiln.run(["store", "dump", path]), &references, info["ca"].as_str());
         }
         cache
+    }
+
+    /// The same under other digests, also inside the objects, and without content addresses: as a builder might have left them that knew
+    /// nothing of content addressing. `paths` must hold all references. Gives the new paths, in the same order.
+    pub(super) fn disguised(kiln: &Kiln, paths: &[String]) -> (Self, Vec<String>) {
+        let cache = Self::empty();
+        let other = |digest: &str| digest[1..].to_owned() + &digest[..1];
+        let disguise = |path: &str| {
+            let (digest, name) = base_name(path).split_once('-').unwrap();
+            format!("/kiln/store/{}-{name}", other(digest))
+        };
+        let digests: Vec<&str> = paths.iter().map(|path| &base_name(path)[..32]).collect();
+        for path in paths {
+            let mut nar = kiln.run(["store", "dump", path]);
+            digests.iter().for_each(|digest| replace(&mut nar, digest.as_bytes(), other(digest).as_bytes()));
+            let references = strings(&kiln.json(["store", "info", path])["references"]);
+            cache.put(&disguise(path), &nar, &references.iter().map(|path| disguise(path)).collect::<Vec<_>>(), None);
+        }
+        (cache, paths.iter().map(|path| disguise(path)).collect())
+    }
+
+    fn empty() -> Self {
+        let cache = Self { dir: tempfile::tempdir().unwrap() };
+        fs::write(cache.dir().join("nix-cache-info"), "StoreDir: /kiln/store\n").unwrap();
+        cache
+    }
+
+    fn put(&self, path: &str, nar: &[u8], references: &[String], ca: Option<&str>) {
+        let references: Vec<&str> = references.iter().map(|path| base_name(path)).collect();
+        let (name, hash) = (base_name(path), Sha256::of(nar).base32());
+        fs::write(self.dir().join(format!("{name}.nar")), nar).unwrap();
+        let mut text = format!("StorePath: {path}\nURL: {name}.nar\nCompression: none\nNarHash: sha256:{hash}\nNarSize: {}\n", nar.len());
+        let _ = writeln!(text, "References: {}", references.join(" "));
+        if let Some(ca) = ca {
+            let _ = writeln!(text, "CA: {ca}");
+        }
+        fs::write(self.narinfo(path), text).unwrap();
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -142,7 +171,7 @@ impl Cache {
     }
 
     fn narinfo(&self, path: &str) -> PathBuf {
-        self.dir().join(format!("{}.narinfo", &path.trim_start_matches("/kiln/store/")[..32]))
+        self.dir().join(format!("{}.narinfo", &base_name(path)[..32]))
     }
 
     /// Changes the value of a field.
@@ -155,5 +184,19 @@ impl Cache {
             None => format!("{line}\n"),
         });
         fs::write(&file, lines.collect::<String>()).unwrap();
+    }
+}
+
+fn strings(list: &serde_json::Value) -> Vec<String> {
+    list.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+/// Replaces each occurrence of `old` by `new`, which is as long.
+fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
+    let mut start = 0;
+    while let Some(found) = bytes[start..].windows(old.len()).position(|window| window == old) {
+        start += found;
+        bytes[start..start + old.len()].copy_from_slice(new);
+        start += old.len();
     }
 }
