@@ -33,6 +33,7 @@ def sh(name, script, **more):
 /// <dir>/project/   derivations/default.star, busybox/, whatever the test puts there
 /// <dir>/store/     $KILN_STORE
 /// <dir>/home/      $HOME, empty
+/// <dir>/tmp/       $TMPDIR
 /// ```
 pub(crate) struct Project {
     dir: tempfile::TempDir,
@@ -53,7 +54,7 @@ impl Project {
         let dir = tempfile::Builder::new().prefix("kiln-test-").tempdir().unwrap();
         // Builds on behalf of another user pass through it.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        for part in ["project/derivations", "home"] {
+        for part in ["project/derivations", "home", "tmp"] {
             fs::create_dir_all(dir.path().join(part)).unwrap();
         }
         Self { dir, user: None, env: Vec::new() }
@@ -129,6 +130,8 @@ impl Project {
         let mut command = Command::new(program);
         command.current_dir(self.at("")).env_clear();
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", self.dir.path().join("home")).env("KILN_STORE", self.store());
+        // What a killed kiln leaves there goes away with the project.
+        command.env("TMPDIR", self.dir.path().join("tmp"));
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(uid) = self.user {
             command.uid(uid).gid(uid);
