@@ -107,8 +107,7 @@ touch -d '2001-02-03 04:05:06' $out/open
             seen.push(format!("{name} {:o}", metadata.mode() & 0o7777));
         }
     }
-    let expected =
-        [" 555", "dir 555", "dir/closed 555", "dir/closed/inner 444", "file 444", "hard 444", "open 444", "program 555"];
+    let expected = [" 555", "dir 555", "dir/closed 555", "dir/closed/inner 444", "file 444", "hard 444", "open 444", "program 555"];
     assert_eq!(seen, expected);
     project.sound();
 }

@@ -34,6 +34,7 @@ def sh(name, script, **more):
 /// <dir>/project/   derivations/default.star, busybox/, whatever the test puts there
 /// <dir>/store/     $KILN_STORE
 /// <dir>/home/      $HOME, empty
+/// <dir>/tmp/       $TMPDIR
 /// ```
 pub(crate) struct Project {
     dir: Scratch,
@@ -54,7 +55,7 @@ impl Project {
         let dir = Scratch::new();
         // Builds on behalf of another user pass through it.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        for part in ["project/derivations", "home"] {
+        for part in ["project/derivations", "home", "tmp"] {
             fs::create_dir_all(dir.path().join(part)).unwrap();
         }
         Self { dir, user: None, env: Vec::new() }
@@ -130,6 +131,8 @@ impl Project {
         let mut command = Command::new(program);
         command.current_dir(self.at("")).env_clear();
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", self.dir.path().join("home")).env("KILN_STORE", self.store());
+        // What a killed kiln leaves there goes away with the project.
+        command.env("TMPDIR", self.dir.path().join("tmp"));
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(uid) = self.user {
             command.uid(uid).gid(uid);
@@ -145,6 +148,21 @@ impl Project {
     /// Starts `kiln` with these arguments.
     pub(crate) fn start<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Running {
         Running::start(self.command(args))
+    }
+
+    /// A shell script in mount and user namespaces of its own: `setup` may mount things, `body` then runs as whoever the project's
+    /// commands run as. Both find kiln in `$KILN`.
+    pub(crate) fn in_namespaces(&self, setup: &str, body: &str) -> Outcome {
+        let mut command = self.program("/usr/bin/unshare");
+        let (uid, gid) = (nix::unistd::geteuid().to_string(), nix::unistd::getegid().to_string());
+        command.env("KILN", self.reachable_kiln()).env("BODY", body).env("OWN_UID", uid).env("OWN_GID", gid);
+        if super::is_root() && self.user.is_none() {
+            command.args(["-m", "sh", "-euc", &format!("{setup}\nexec sh -uc \"$BODY\"")]);
+        } else {
+            let back = "exec unshare -U --map-user=$OWN_UID --map-group=$OWN_GID sh -uc \"$BODY\"";
+            command.args(["-rm", "sh", "-euc", &format!("{setup}\n{back}")]);
+        }
+        Running::start(command).wait()
     }
 
     /// Fails unless every object of the store is what its name says, and no scratch directory is left of a build that did not fail.
