@@ -11,6 +11,7 @@ mod processes;
 mod project;
 mod root;
 mod running;
+mod scratch;
 mod server;
 
 use std::fs::OpenOptions;
@@ -24,6 +25,7 @@ pub(crate) use processes::{await_no_process, eventually, processes};
 pub(crate) use project::{OTHER_USER, Project};
 pub(crate) use root::busybox_root;
 pub(crate) use running::Running;
+pub(crate) use scratch::{Scratch, until_exit};
 pub(crate) use server::{Reply, Server};
 
 /// The kiln under test: `$KILN_TEST_BIN` if this test program was carried elsewhere, otherwise the one that cargo built.

@@ -12,6 +12,7 @@ use walkdir::WalkDir;
 use super::outcome::Outcome;
 use super::root::busybox_root;
 use super::running::Running;
+use super::scratch::{Scratch, make_removable};
 
 /// An ordinary user's id, for tests that are run by root.
 pub(crate) const OTHER_USER: u32 = 1000;
@@ -36,7 +37,7 @@ def sh(name, script, **more):
 /// <dir>/tmp/       $TMPDIR
 /// ```
 pub(crate) struct Project {
-    dir: tempfile::TempDir,
+    dir: Scratch,
     user: Option<u32>,
     env: Vec<(String, String)>,
 }
@@ -51,7 +52,7 @@ impl Project {
 
     /// An empty project.
     pub(crate) fn bare() -> Self {
-        let dir = tempfile::Builder::new().prefix("kiln-test-").tempdir().unwrap();
+        let dir = Scratch::new();
         // Builds on behalf of another user pass through it.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for part in ["project/derivations", "home", "tmp"] {
@@ -203,21 +204,5 @@ impl Project {
             fs::copy(kiln, &copy).unwrap();
         }
         copy
-    }
-}
-
-impl Drop for Project {
-    fn drop(&mut self) {
-        make_removable(self.dir.path());
-    }
-}
-
-/// Objects are read-only directories, which their owner cannot empty as they are; builders may have left worse.
-fn make_removable(dir: &Path) {
-    let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o755));
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            make_removable(&entry.path());
-        }
     }
 }
