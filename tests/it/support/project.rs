@@ -70,7 +70,7 @@ impl Project {
 
     /// The same, for a project that has been used already.
     pub(crate) fn set_recipe(&self, text: &str) {
-        self.write("derivations/default.star", &format!("{PRELUDE}\n{text}"));
+        self.write("derivations/default.star", format!("{PRELUDE}\n{text}"));
     }
 
     /// Puts a file into the project.
