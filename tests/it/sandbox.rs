@@ -320,3 +320,60 @@ fn wait_until(condition: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn a_machine_without_user_namespaces_is_told_how_to_enable_them() {
+    let forbid =
+        "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$0\" --ignored --exact sandbox::a_kiln_without_namespaces --nocapture";
+    let mut kiln = Command::new("unshare");
+    kiln.args(["--user", "--map-root-user", "sh", "-c", forbid]).arg(std::env::current_exe().unwrap());
+    let output = kiln.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Started by the test before.
+#[test]
+#[ignore = "part of another test"]
+fn a_kiln_without_namespaces() {
+    for level in [SandboxLevel::Strict, SandboxLevel::Relaxed] {
+        let mut sealed = Sealed::script("true");
+        sealed.spec.level = level;
+        let error = sealed.start().unwrap_err();
+        assert!(error.to_string().starts_with("cannot seal the build: the user namespace layer failed at clone: "), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("sysctl -w user.max_user_namespaces=15000")), "{error:?}");
+    }
+}
+
+#[test]
+fn a_machine_with_a_masked_proc_builds_only_if_weaker_isolation_is_chosen() {
+    let mask = "mount -t tmpfs none /proc/sys && exec \"$0\" --ignored --exact sandbox::a_kiln_with_a_masked_proc --nocapture";
+    let mut kiln = Command::new("unshare");
+    kiln.args(["--user", "--map-root-user", "--mount", "sh", "-c", mask]).arg(std::env::current_exe().unwrap());
+    let output = kiln.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Started by the test before.
+#[test]
+#[ignore = "part of another test"]
+fn a_kiln_with_a_masked_proc() {
+    let mut sealed = Sealed::script("echo built");
+    let error = sealed.start().unwrap_err();
+    assert!(error.to_string().starts_with("cannot seal the build: the proc layer failed"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("--sandbox=relaxed")), "{error:?}");
+    sealed = Sealed::script("echo built");
+    sealed.spec.level = SandboxLevel::Relaxed;
+    let outcome = sealed.run();
+    assert_eq!(outcome.output, "built\n");
+    let proc = outcome.exit.layers.iter().find(|outcome| outcome.layer == "proc").unwrap();
+    assert!(matches!(proc.state, LayerState::Absent(_)), "{proc:?}");
+}
+
+#[test]
+fn a_root_of_one_user_only_runs_builds_too() {
+    let mut kiln = Command::new("unshare");
+    kiln.args(["--user", "--map-root-user"]).arg(std::env::current_exe().unwrap());
+    kiln.args(["--exact", "sandbox::the_builder_is_user_1000_without_groups_capabilities_or_new_privileges"]);
+    let output = kiln.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}

@@ -36,7 +36,7 @@ pub(super) fn populate(top: BorrowedFd<'_>, host: BorrowedFd<'_>, terminal: bool
     }
     make_dir(dev.as_fd(), c"shm")?;
     let options = [(c"size", c"1g"), (c"nr_inodes", c"65536"), (c"mode", c"1777")];
-    let shm = sys::new_file_system(c"tmpfs", &options, MountFlags { read_only: false, no_exec: true });
+    let shm = sys::new_file_system(c"tmpfs", &options, MountFlags::WRITABLE);
     shm.and_then(|shm| attach(shm.as_fd(), dev.as_fd(), c"shm")).step(Layer::Root, || "mount /dev/shm".into())
 }
 
