@@ -102,7 +102,11 @@ fn compare_trees(before: &Path, now: &Path, own: Own<'_>) -> Result<Vec<FileDiff
 
 fn paths(tree: &Path) -> Result<BTreeSet<PathBuf>, PathError> {
     let relative = |entry: walkdir::DirEntry| entry.path().strip_prefix(tree).unwrap_or(Path::new("")).to_owned();
-    WalkDir::new(tree).follow_root_links(false).into_iter().map(|entry| entry.map(relative).map_err(|error| PathError::new("read", tree, error))).collect()
+    WalkDir::new(tree)
+        .follow_root_links(false)
+        .into_iter()
+        .map(|entry| entry.map(relative).map_err(|error| PathError::new("read", tree, error)))
+        .collect()
 }
 
 fn compare_entries(before: &Path, now: &Path, own: Own<'_>) -> Result<Option<DifferenceKind>, PathError> {

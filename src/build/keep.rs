@@ -57,7 +57,7 @@ impl Workshop<'_> {
         self.note_staged(&objects);
         let derivations = vec![new_derivation(realise)?];
         let registration = Registration { objects, traces: vec![trace], records: vec![record], derivations };
-        Ok(Finished { outputs, registration, outcome: Outcome::Done })
+        Ok(Finished { outputs, registration, outcome: Outcome::Done, lock: None })
     }
 
     /// Writes down that a build failed.

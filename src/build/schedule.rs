@@ -136,7 +136,7 @@ impl<'scope, 'env, 'g> Schedule<'scope, 'env, 'g> {
             let Workshop { store, options, .. } = self.workshop;
             Registrar::start(self.scope, store, options.stop.clone())
         });
-        registrar.register(finished.registration);
+        registrar.register(finished.registration, finished.lock);
         self.planner.finished(step, finished.outputs)?;
         Ok(())
     }
@@ -162,7 +162,9 @@ impl<'scope, 'env, 'g> Schedule<'scope, 'env, 'g> {
         drop((builders, transfers));
         let late: Vec<Answer> = answers.iter().collect();
         if let Some(registrar) = registrar {
-            late.into_iter().filter_map(|(_, result)| result.ok()).for_each(|finished| registrar.register(finished.registration));
+            late.into_iter()
+                .filter_map(|(_, result)| result.ok())
+                .for_each(|finished| registrar.register(finished.registration, finished.lock));
             registrar.finish()?;
         }
         outcome?;

@@ -71,6 +71,8 @@ pub struct Finished {
     pub registration: Registration,
     /// Whether it ran.
     pub outcome: Outcome,
+    /// Keeps other processes from building the same; to be let go when it is registered, since only then can they see it.
+    pub lock: Option<RangeLock>,
 }
 
 impl<'a> Workshop<'a> {
@@ -124,16 +126,17 @@ impl<'a> Workshop<'a> {
             outputs: BTreeMap::from([(OutputName::out(), path.clone())]),
             registration: Registration { objects: vec![staged], ..Registration::default() },
             outcome: Outcome::Done,
+            lock: None,
         })
     }
 
     fn realise(&self, id: StepId, step: &Step, realise: &Realise) -> Result<Finished, Box<StepFailure>> {
         let fail = |error: StepError| failure(step, error);
-        let _lock = self.lock(id, &realise.resolved_hash).map_err(fail)?;
+        let lock = self.lock(id, &realise.resolved_hash).map_err(fail)?;
         if let Some(outputs) = self.made_meanwhile(realise).map_err(|error| fail(error.into()))? {
-            return Ok(Finished { outputs, registration: Registration::default(), outcome: Outcome::Found });
+            return Ok(Finished { outputs, registration: Registration::default(), outcome: Outcome::Found, lock: None });
         }
-        match &realise.resolved.builder {
+        let finished = match &realise.resolved.builder {
             Builder::Fetch(fetch) => self.fetch(id, realise, fetch).map_err(fail),
             Builder::Builtin(builtin) => {
                 let scratch = self.store.new_scratch().map_err(|error| fail(error.into()))?;
@@ -142,7 +145,8 @@ impl<'a> Workshop<'a> {
                 self.keep(realise, trees, &timer, None).map_err(fail)
             }
             Builder::Script(script) => self.realise_script(id, step, realise, script),
-        }
+        }?;
+        Ok(Finished { lock: Some(lock), ..finished })
     }
 
     /// Waits until no other process is at this derivation.
@@ -202,6 +206,7 @@ impl<'a> Workshop<'a> {
             outputs: BTreeMap::from([(OutputName::out(), staged.info.path.clone())]),
             registration: Registration { objects: vec![staged], ..Registration::default() },
             outcome: Outcome::Done,
+            lock: None,
         })
     }
 

@@ -1,12 +1,16 @@
 //! The library's errors as the user sees them: the same words, with advice and an exit code.
 
+use std::io;
+
+use crate::archive::ArchiveError;
+use crate::build::builtin::BuiltinError;
 use crate::build::config::ConfigError;
 use crate::build::fetch::FetchError;
 use crate::build::lock::LockError;
 use crate::build::plan::PlanError;
 use crate::build::{BuildError, StepError, StepFailure};
 use crate::fsio::PathError;
-use crate::sandbox::SandboxError;
+use crate::sandbox::{Layer, SandboxError};
 use crate::store::StoreError;
 
 use super::exit;
@@ -51,7 +55,7 @@ fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         let by_path = error.downcast_ref::<PathError>().is_some_and(PathError::is_disk_full);
-        let by_io = error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull);
+        let by_io = error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull);
         if by_path || by_io {
             return true;
         }
@@ -67,6 +71,12 @@ impl From<SandboxError> for Failure {
         let failure = Self::new(&error);
         let hint = error.hint().map(str::to_owned);
         match error {
+            // Its directories are on the store's disk.
+            SandboxError::Layer { layer: Layer::Root, errno, .. }
+                if io::Error::from_raw_os_error(errno).kind() == io::ErrorKind::StorageFull =>
+            {
+                failure.hint(DISK_FULL)
+            }
             SandboxError::Layer { .. } => {
                 let failure = hint.into_iter().fold(failure.code(exit::CANNOT_SEAL), Failure::hint);
                 failure
@@ -106,6 +116,7 @@ impl From<BuildError> for Failure {
 impl From<StepError> for Failure {
     fn from(error: StepError) -> Self {
         let failure = Self::new(&error);
+        let failure = if is_disk_full(&error) { failure.hint(DISK_FULL) } else { failure };
         match error {
             StepError::Sandbox(error) => error.into(),
             StepError::Store(error) => error.into(),
@@ -123,8 +134,29 @@ impl From<StepError> for Failure {
             }
             StepError::ForbiddenLink { .. } => failure.hint("copy the link's target instead, or set `links = True` in the recipe"),
             StepError::MissingOutput { .. } => failure.hint("the script must create every output that the recipe declares"),
+            StepError::StrayEntry { .. } => {
+                failure.hint("results go to `$out` and the other declared outputs, everything else to /build or /tmp")
+            }
+            StepError::Builtin(error) => match builtin_hint(&error) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            },
             _ => failure,
         }
+    }
+}
+
+fn builtin_hint(error: &BuiltinError) -> Option<&'static str> {
+    match error {
+        BuiltinError::Conflict { .. } => Some("let only one of the layers have this file, or both the same"),
+        BuiltinError::Archive(
+            ArchiveError::UnknownFormat { .. }
+            | ArchiveError::Malformed { .. }
+            | ArchiveError::Refused { .. }
+            | ArchiveError::TooLarge { .. }
+            | ArchiveError::NotADirectory(_),
+        ) => Some("the archive is byte for byte what the recipe declares: check where that hash comes from"),
+        _ => None,
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Exit, exit};
 
 /// Remove what no out-link, pin or running build holds
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  kiln gc --dry-run\n  kiln store pin release-1 runtime && kiln gc")]
+#[command(after_help = "Examples:\n  kiln gc --dry-run\n  kiln store pin release-1 OBJECT && kiln gc")]
 pub struct Args {
     /// Only say what would be removed
     #[arg(long)]

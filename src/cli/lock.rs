@@ -20,7 +20,9 @@ pub enum Command {
     )]
     Debian(DebianArgs),
     /// Lock files of Python packages: exact versions, with their digests
-    #[command(after_help = "Examples:\n  kiln lock pypi                   refresh the lock\n  kiln lock pypi six==1.17.0       lock this one too")]
+    #[command(
+        after_help = "Examples:\n  kiln lock pypi                   refresh the lock\n  kiln lock pypi six==1.17.0       lock this one too"
+    )]
     Pypi(PypiArgs),
 }
 

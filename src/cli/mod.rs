@@ -1,5 +1,5 @@
-//! The command line: one file per command, one place each for colour and text ([`ui`]), progress, errors ([`failure`]), exit codes ([`exit`])
-//! and environment variables ([`env`]).
+//! The command line: one file per command, one place each for colour and text (`ui`), progress, errors ([`failure`]), exit codes ([`exit`])
+//! and environment variables ([`mod@env`]).
 
 mod build;
 mod doctor;

@@ -21,12 +21,16 @@ pub struct Progress {
     ui: Ui,
     bars: Option<MultiProgress>,
     running: Mutex<HashMap<StepId, Running>>,
+    /// Below the running steps: how much waits behind them.
+    rest: Option<ProgressBar>,
 }
 
 impl Progress {
     /// Progress as fits the user's choice and the terminal.
     pub fn new(ui: Ui) -> Self {
-        Self { ui, bars: ui.is_live().then(MultiProgress::new), running: Mutex::default() }
+        let bars = ui.is_live().then(MultiProgress::new);
+        let rest = bars.as_ref().map(|bars| bars.add(ProgressBar::new_spinner().with_style(plain_style())));
+        Self { ui, bars, running: Mutex::default(), rest }
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<StepId, Running>> {
@@ -42,9 +46,8 @@ impl Progress {
 
     fn started(&self, id: StepId, name: &str, work: Work, waiting: usize) {
         let bar = self.bars.as_ref().map(|bars| {
-            let bar = bars.add(ProgressBar::new_spinner().with_style(style()));
+            let bar = bars.insert_from_back(1, ProgressBar::new_spinner().with_style(style()));
             bar.set_prefix(format!("{} {}", work.verb(), harmless(name)));
-            bar.set_message(if waiting > 0 { format!("({waiting} waiting)") } else { String::new() });
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
@@ -52,7 +55,12 @@ impl Progress {
         if bar.is_none() && !self.ui.quiet && matches!(work, Work::Build | Work::Builtin) {
             ui::say(format!("{} {}", work.verb(), harmless(name)));
         }
-        self.running().insert(id, Running { name: name.to_owned(), work, bar });
+        let mut running = self.running();
+        running.insert(id, Running { name: name.to_owned(), work, bar });
+        if let Some(rest) = &self.rest {
+            let behind = waiting.saturating_sub(running.len());
+            rest.set_message(if behind > 0 { format!("  {behind} more wait") } else { String::new() });
+        }
     }
 
     fn ended(&self, id: StepId) -> Option<Running> {
@@ -80,6 +88,18 @@ impl Progress {
 
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{spinner} {prefix}  {elapsed} {wide_msg:.dim}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn plain_style() -> ProgressStyle {
+    ProgressStyle::with_template("{wide_msg:.dim}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(rest) = &self.rest {
+            rest.finish_and_clear();
+        }
+    }
 }
 
 impl Reporter for Progress {

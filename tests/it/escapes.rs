@@ -16,6 +16,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::sealed::Sealed;
+use crate::support::until_exit;
 
 /// One attempt.
 struct Attempt {
@@ -166,12 +167,11 @@ struct World {
 
 /// The compiled probe.
 pub(crate) fn probe() -> &'static Path {
-    static PROBE: OnceLock<tempfile::TempDir> = OnceLock::new();
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
-        let dir = PROBE.get_or_init(|| tempfile::tempdir().unwrap());
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let (source, path) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/escapes/probe.c"), dir.path().join("probe"));
+        let dir = until_exit();
+        let (source, path) = (dir.join("probe.c"), dir.join("probe"));
+        fs::write(&source, include_str!("escapes/probe.c")).unwrap();
         let compiled = Command::new("cc").args(["-static", "-O1", "-o"]).arg(&path).arg(source).status().unwrap();
         assert!(compiled.success(), "a C compiler and a static C library are needed");
         path

@@ -9,14 +9,16 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{OnceLock, RwLock};
+use std::time::SystemTime;
 
 use kiln::model::Sha256;
 use serde_json::Value;
 use wasmparser::{Parser, Payload};
+
+use crate::support::{kiln as program, until_exit};
 
 /// The targets that are built; everything else is needed by one of them.
 const TARGETS: [&str; 2] = ["runtime", "runner"];
@@ -46,7 +48,7 @@ fn flagship() -> &'static Flagship {
     static FLAGSHIP: OnceLock<Flagship> = OnceLock::new();
     FLAGSHIP.get_or_init(|| {
         let kept = std::env::var_os("KILN_FLAGSHIP_STORE").map(PathBuf::from);
-        let scratch = scratch_until_exit();
+        let scratch = until_exit();
         let store = kept.unwrap_or_else(|| scratch.join("store"));
         let odd = scratch.join("odd");
         copy_project(&odd);
@@ -114,8 +116,7 @@ impl Flagship {
 
 /// The `kiln` under test, knowing nothing but its arguments.
 fn kiln(store: &Path, project: &Path) -> Command {
-    let program = std::env::var_os("KILN_TEST_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_kiln").into());
-    let mut command = Command::new(program);
+    let mut command = Command::new(program());
     command.env_remove("KILN_STORE").env_remove("KILN_PROJECT").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.arg("--store").arg(store).arg("--project").arg(project);
     command
@@ -137,16 +138,6 @@ fn add_function(project: &Path, name: &str, text: &str) {
     let dir = project.join("derivations/func/functions/pyfuncs/python").join(name);
     fs::create_dir(&dir).unwrap();
     fs::write(dir.join("function.py"), text).unwrap();
-}
-
-/// A directory that is deleted when this process is gone, however it ends.
-fn scratch_until_exit() -> PathBuf {
-    let scratch = tempfile::Builder::new().prefix("kiln-flagship-").tempdir().unwrap().keep();
-    let mut janitor = Command::new("/bin/sh");
-    janitor.args(["-c", r#"cat >/dev/null; chmod -R u+w "$0"; rm -rf "$0""#]).arg(&scratch);
-    let child = janitor.stdin(Stdio::piped()).process_group(0).spawn().unwrap();
-    std::mem::forget(child.stdin); // the pipe ends with this process
-    scratch
 }
 
 fn run(command: &mut Command) {
@@ -279,9 +270,10 @@ fn comments_in_the_long_scripts_rebuild_those_artifacts_only() {
     }
 }
 
+/// Adds a comment that was never there before.
 fn comment(script: &Path) {
     fs::set_permissions(script, fs::Permissions::from_mode(0o644)).unwrap();
-    File::options().append(true).open(script).unwrap().write_all(b"\n# A comment.\n").unwrap();
+    File::options().append(true).open(script).unwrap().write_all(format!("\n# {:?}\n", SystemTime::now()).as_bytes()).unwrap();
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The integration tests: one binary.
 #![allow(clippy::unwrap_used)]
 
+mod architecture;
 mod build;
+mod errors;
 mod escapes;
 mod flagship;
 mod layers;

@@ -13,14 +13,16 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::support::Scratch;
+
 /// A kiln with its own store and an empty home.
 struct Kiln {
-    home: tempfile::TempDir,
+    home: Scratch,
 }
 
 impl Kiln {
     fn new() -> Self {
-        let home = tempfile::tempdir().unwrap();
+        let home = Scratch::new();
         std::fs::create_dir(home.path().join("home")).unwrap();
         Self { home }
     }

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kiln::model::{LayerState, SandboxLevel};
 use kiln::sandbox::{Bind, SandboxError};
+use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::sealed::{Sealed, prints};
 
@@ -103,7 +105,8 @@ fn inputs_are_read_only_and_outputs_can_be_written() {
 
 #[test]
 fn everything_belongs_to_the_builder_whoever_runs_kiln() {
-    let sealed = Sealed::script("stat -c '%u:%g %n' /etc /etc/declared /usr/bin/sh /kiln/store /kiln/store/* /build /tmp /").input("a", |path| fs::write(path, "a\n").unwrap());
+    let sealed = Sealed::script("stat -c '%u:%g %n' /etc /etc/declared /usr/bin/sh /kiln/store /kiln/store/* /build /tmp /")
+        .input("a", |path| fs::write(path, "a\n").unwrap());
     let output = sealed.run().output;
     assert!(output.lines().count() == 8 && output.lines().all(|line| line.starts_with("1000:1000 ")), "{output}");
 }
@@ -256,23 +259,64 @@ fn sandboxes_run_side_by_side() {
 #[ignore = "a measurement"]
 #[allow(clippy::print_stderr)]
 fn cost_of_a_sandbox() {
-    let count = 300;
-    let sealed: Vec<Sealed> = (0..count).map(|_| Sealed::command(&["/bin/true"])).collect();
-    sealed[0].run();
-    let usage = || nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap();
-    let own = || nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap();
-    let (children, parent, begin) = (usage(), own(), Instant::now());
-    for one in &sealed[1..] {
-        assert!(one.run().exit.success());
+    for (inputs, count) in [(0, 300), (100, 50), (1000, 20)] {
+        let make = |_| {
+            (0..inputs).fold(Sealed::command(&["/bin/true"]), |sealed, number| {
+                sealed.input(&format!("i{number}"), |path| fs::create_dir(path).unwrap())
+            })
+        };
+        let sealed: Vec<Sealed> = (0..=count).map(make).collect();
+        sealed[0].run();
+        let cpu = || {
+            [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN].map(|who| getrusage(who).unwrap()).map(|usage| {
+                let micros = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
+                (micros(usage.user_time()) + micros(usage.system_time())) / count
+            })
+        };
+        let (before, begin) = (cpu(), Instant::now());
+        let mut fastest = Duration::MAX;
+        for one in &sealed[1..] {
+            let begin = Instant::now();
+            assert!(one.run().exit.success());
+            fastest = fastest.min(begin.elapsed());
+        }
+        let (wall, after) = (begin.elapsed() / count as u32, cpu());
+        let [parent, child] = [after[0] - before[0], after[1] - before[1]];
+        eprintln!("{inputs} inputs: wall {wall:?} (fastest {fastest:?}), processor: parent {parent} us, children {child} us");
     }
-    let wall = begin.elapsed() / (count - 1);
-    let micros = |time: nix::sys::time::TimeVal| (time.tv_sec() * 1_000_000 + time.tv_usec()) / i64::from(count - 1);
-    let (after, parent_after) = (usage(), own());
-    eprintln!(
-        "wall {wall:?}, children user {} us system {} us, parent user {} us system {} us",
-        micros(after.user_time() - children.user_time()),
-        micros(after.system_time() - children.system_time()),
-        micros(parent_after.user_time() - parent.user_time()),
-        micros(parent_after.system_time() - parent.system_time()),
-    );
+}
+
+#[test]
+fn a_sandbox_ends_with_the_kiln_that_started_it_even_by_kill_9() {
+    let mark = format!("{}", 89_000 + std::process::id() % 1000);
+    let mut kiln = Command::new(std::env::current_exe().unwrap());
+    kiln.args(["--ignored", "--exact", "sandbox::a_kiln_that_waits", "--nocapture"]).env("KILN_TEST_MARK", &mark).stdout(Stdio::null());
+    let mut kiln = kiln.spawn().unwrap();
+    wait_until(|| is_running_inside(&mark));
+    kiln.kill().unwrap();
+    kiln.wait().unwrap();
+    wait_until(|| !is_running_inside(&mark));
+}
+
+/// Started by the test before.
+#[test]
+#[ignore = "part of another test"]
+fn a_kiln_that_waits() {
+    let mark = std::env::var("KILN_TEST_MARK").unwrap();
+    Sealed::command(&["/bin/sleep", &mark]).run();
+}
+
+fn is_running_inside(mark: &str) -> bool {
+    fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .any(|entry| fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == format!("/bin/sleep\0{mark}\0").into_bytes()))
+}
+
+fn wait_until(condition: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "it did not happen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -13,6 +13,8 @@ use kiln::model::SandboxLevel;
 use kiln::sandbox::{
     BUILD_PATH, Bind, HostIdentity, Limits, RunningSandbox, SCRIPT_PATH, SandboxError, SandboxExit, SandboxSpec, Stdio3, spawn_program,
 };
+
+use crate::support::until_exit;
 
 /// The kiln under test.
 pub(crate) fn kiln() -> &'static Path {
@@ -25,11 +27,10 @@ const TOOLS: [&str; 18] = [
 
 /// A tree with a shell: made once per run, by copying.
 pub(crate) fn root() -> &'static Path {
-    static ROOT: OnceLock<tempfile::TempDir> = OnceLock::new();
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
-        let root = tempfile::tempdir().unwrap();
-        let top = root.path();
-        fs::set_permissions(top, fs::Permissions::from_mode(0o755)).unwrap();
+        let root = until_exit();
+        let top = root.as_path();
         for dir in ["usr/bin", "usr/lib", "etc", "tmp", "proc"] {
             fs::create_dir_all(top.join(dir)).unwrap();
         }
@@ -42,7 +43,6 @@ pub(crate) fn root() -> &'static Path {
         }
         root
     })
-    .path()
 }
 
 fn find(tool: &str) -> PathBuf {

@@ -1,8 +1,8 @@
 //! The file tree: a small tmpfs becomes `/`; the root's top-level entries, the writable directories and the inputs are bound into it.
 //!
 //! Each top-level entry of the root is bound by itself and its links are made again: were the object itself bound at `/`, there would be no
-//! place for `/build` or `/kiln`. Mounts are attached relative to descriptors, never through a path that the root's links could
-//! bend.
+//! place for `/build` or `/kiln`. Mounts are attached relative to descriptors, or to names just made, never through a path that the
+//! root's links could bend.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -47,14 +47,15 @@ impl Tree {
         // Fixed sizes: the defaults tell how much memory the machine has.
         let options = [(c"size", c"64m"), (c"nr_inodes", c"65536"), (c"mode", c"0755")];
         let top = sys::new_file_system(c"tmpfs", &options, MountFlags::WRITABLE).step(Layer::Root, || "mount tmpfs on /".into())?;
-        sys::attach(top.as_fd(), AT_FDCWD, c"/").step(Layer::Root, || "attach the new root".into())?;
-        let tree = Self { top };
         sources.attach()?;
+        // On the old root's /dev, over the directories of inputs.
+        sys::attach(top.as_fd(), sources.dev.as_fd(), c"").step(Layer::Root, || "attach the new root".into())?;
+        let tree = Self { top };
 
         tree.bind_root(sources.root.source(c"."))?;
         for (name, source) in [(c"build", &sources.build), (c"tmp", &sources.tmp)] {
             make_dir(tree.top(), name)?;
-            bind(Source::plain(source), tree.top(), name, MountFlags::WRITABLE)?;
+            bind(Source::plain(source), Place { dir: tree.top(), path: "/dev", name }, MountFlags::WRITABLE)?;
         }
         tree.bind_store(spec, sources)?;
         dev::populate(tree.top(), sources.dev.as_fd(), spec.terminal)?;
@@ -82,7 +83,7 @@ impl Tree {
                 Some(kind) => kind,
                 None => kind_of(source)?,
             };
-            show(kind, source, self.top(), name, MountFlags::READ_ONLY)?;
+            show(kind, source, Place { dir: self.top(), path: "/dev", name }, MountFlags::READ_ONLY)?;
         }
         Ok(())
     }
@@ -100,7 +101,8 @@ impl Tree {
             let Some(name) = name_in_store(&entry.target) else { continue };
             let name = CString::new(name).map_err(|_| Errno::EINVAL).step(Layer::Root, || format!("bind {}", entry.target.display()))?;
             let source = sources.bind(index);
-            show(kind_of(source)?, source, store.as_fd(), &name, MountFlags { read_only: !entry.writable, no_exec: false })?;
+            let place = Place { dir: store.as_fd(), path: "/dev/kiln/store", name: &name };
+            show(kind_of(source)?, source, place, MountFlags { read_only: !entry.writable, no_exec: false })?;
         }
         Ok(())
     }
@@ -150,17 +152,27 @@ fn name_in_store(target: &Path) -> Option<&[u8]> {
     (!name.is_empty() && !name.contains(&b'/')).then_some(name)
 }
 
-/// Makes a source visible as `name` of `to`: a link is made again, anything else is bound.
-fn show(kind: Type, source: Source<'_>, to: BorrowedFd<'_>, name: &CStr, flags: MountFlags) -> Result<(), Failure> {
+/// Where something becomes visible.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    dir: BorrowedFd<'a>,
+    /// The same directory by its path, before the tree is entered.
+    path: &'a str,
+    name: &'a CStr,
+}
+
+/// Makes a source visible: a link is made again, anything else is bound.
+fn show(kind: Type, source: Source<'_>, place: Place<'_>, flags: MountFlags) -> Result<(), Failure> {
+    let Place { dir, name, .. } = place;
     match kind {
         Type::Symlink => {
             let target = readlinkat(source.dir, source.name).step(Layer::Root, || format!("readlink {}", name.to_string_lossy()))?;
-            return symlinkat(target.as_os_str(), to, name).step(Layer::Root, || format!("symlink {}", name.to_string_lossy()));
+            return symlinkat(target.as_os_str(), dir, name).step(Layer::Root, || format!("symlink {}", name.to_string_lossy()));
         }
-        Type::Directory => make_dir(to, name)?,
-        _ => make_file(to, name)?,
+        Type::Directory => make_dir(dir, name)?,
+        _ => make_file(dir, name)?,
     }
-    bind(source, to, name, flags)
+    bind(source, place, flags)
 }
 
 /// A copy of the source's mount, with these flags.
@@ -173,9 +185,17 @@ fn clone(source: Source<'_>, flags: MountFlags) -> Result<OwnedFd, Failure> {
     Ok(copy)
 }
 
-fn bind(source: Source<'_>, to: BorrowedFd<'_>, name: &CStr, flags: MountFlags) -> Result<(), Failure> {
+fn bind(source: Source<'_>, place: Place<'_>, flags: MountFlags) -> Result<(), Failure> {
+    let what = || format!("bind `{}`", place.name.to_string_lossy());
+    if source.read_only && flags == MountFlags::READ_ONLY {
+        // The flags come with the mount that it lies on, so the old call does it all in one step.
+        let target = [place.path.as_bytes(), b"/", place.name.to_bytes()].concat();
+        let none = None::<&CStr>;
+        fchdir(source.dir).step(Layer::Root, what)?;
+        return mount(Some(source.name), target.as_slice(), none, MsFlags::MS_BIND, none).step(Layer::Root, what);
+    }
     let copy = clone(source, flags)?;
-    sys::attach(copy.as_fd(), to, name).step(Layer::Root, || format!("attach the mount of `{}`", name.to_string_lossy()))
+    sys::attach(copy.as_fd(), place.dir, place.name).step(Layer::Root, what)
 }
 
 /// A directory of the sandbox's own.

@@ -57,7 +57,7 @@ pub(super) struct Source<'a> {
 
 const SEARCHABLE_BY_ALL: u32 = 0o001;
 /// From so many sources in one directory on, a mount of the directory saves calls.
-const MANY: usize = 16;
+const MANY: usize = 4;
 
 impl Sources {
     /// Opens them all. `switch_user`: the child will be another user afterwards.
@@ -69,7 +69,7 @@ impl Sources {
         }
         let root = match given.remove(spec.root.as_path()) {
             Some(fd) => Directory { fd, mount: true },
-            None => Directory { fd: open(&spec.root, OFlag::O_PATH | OFlag::O_DIRECTORY)?, mount: false },
+            None => Directory::with_own_mount(open(&spec.root, OFlag::O_PATH | OFlag::O_DIRECTORY)?),
         };
         let mut sources = Self {
             root,

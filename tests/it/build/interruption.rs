@@ -134,7 +134,9 @@ targets = {
     let project = Project::new().recipe(&recipe.replace("MARK", &mark));
     for target in ["mute", "closed"] {
         let failed = project.kiln(["build", target]).code(1);
-        failed.stderr_has(&format!("error: cannot make {target}: the builder printed nothing for 1 s")).hint("`--silence SECONDS` allows more");
+        failed
+            .stderr_has(&format!("error: cannot make {target}: the builder printed nothing for 1 s"))
+            .hint("`--silence SECONDS` allows more");
         assert_eq!(processes(&mark), Vec::<u32>::new());
     }
     project.kiln(["build", "talkative"]).success();

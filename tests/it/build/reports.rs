@@ -117,7 +117,10 @@ fn info_names_the_derivation_behind_each_file_of_a_merge() {
     project.kiln(["build", "all"]).success();
     let files = project.kiln(["info", "all", "--manifest", "--json"]).success().json();
     let rows: Vec<_> = files.as_array().unwrap().iter().map(|file| (&file["path"], &file["layer"], &file["name"], &file["mode"])).collect();
-    assert_eq!(rows, [(&"app".into(), &"app".into(), &"app".into(), &"0444".into()), (&"lib".into(), &"lib".into(), &"lib-1.0".into(), &"0444".into())]);
+    assert_eq!(
+        rows,
+        [(&"app".into(), &"app".into(), &"app".into(), &"0444".into()), (&"lib".into(), &"lib".into(), &"lib-1.0".into(), &"0444".into())]
+    );
     let lib = project.kiln(["show", "lib", "--json"]).success().json();
     assert_eq!(files[1]["derivation"], lib["hash"]);
     let text = project.kiln(["info", "all", "--manifest"]).success();

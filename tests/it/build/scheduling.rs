@@ -34,9 +34,10 @@ fn keep_going_builds_what_does_not_need_the_failed_step() {
 fn keep_going_tells_of_every_failure() {
     let recipe = r#"targets = {"a": sh("a", "exit 1"), "b": sh("b", "exit 2"), "c": sh("c", "exit 3")}"#;
     let failed = Project::new().recipe(recipe).kiln(["build", "a", "b", "c", "-k"]).code(1);
-    failed.stderr_has("a: the builder ended with exit code 1").stderr_has("b: the builder ended with exit code 2").stderr_has(
-        "c: the builder ended with exit code 3",
-    );
+    failed
+        .stderr_has("a: the builder ended with exit code 1")
+        .stderr_has("b: the builder ended with exit code 2")
+        .stderr_has("c: the builder ended with exit code 3");
 }
 
 const PAIR: &str = r#"
@@ -89,7 +90,8 @@ would be built, unless their inputs come out as before (1)
     project.kiln(["build", "top", "--dry-run"]).success().stdout(plan).stderr("");
     let json = project.kiln(["build", "top", "--dry-run", "--json"]).success().json();
     let why = "no build of it with these inputs is known";
-    let expected = serde_json::json!({"fetch": ["data"], "add": ["busybox"], "build": [{"name": "base", "why": why}], "may_build": ["top"]});
+    let expected =
+        serde_json::json!({"fetch": ["data"], "add": ["busybox"], "build": [{"name": "base", "why": why}], "may_build": ["top"]});
     assert_eq!(json, expected);
     assert_eq!(project.objects(), [""; 0]);
     project.kiln(["store", "add", "--flat", "data"]).success();
@@ -97,7 +99,9 @@ would be built, unless their inputs come out as before (1)
     project.kiln(["build", "top", "--dry-run"]).success().stdout("nothing to do\n");
     project.kiln(["gc"]).success();
     let plan = project.kiln(["build", "base", "--dry-run"]).success();
-    plan.stdout_has("  base  it was built, but /kiln/store/").stdout_has("-base is no longer here\n").stdout_has("would be fetched (1)\n  data\n");
+    plan.stdout_has("  base  it was built, but /kiln/store/")
+        .stdout_has("-base is no longer here\n")
+        .stdout_has("would be fetched (1)\n  data\n");
 }
 
 #[test]

@@ -5,11 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::support::Scratch;
+
 use super::{feed, succeeded};
 
 /// A Nix that shares nothing with the machine's.
 pub(super) struct Nix {
-    dir: tempfile::TempDir,
+    dir: Scratch,
 }
 
 impl Nix {
@@ -21,7 +23,7 @@ impl Nix {
             crate::support::skip(&format!("`{missing}` is not installed (Debian: nix-bin)"));
             return None;
         }
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Scratch::new();
         for name in ["etc", "home"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }

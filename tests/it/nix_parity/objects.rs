@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use kiln::model::Sha256;
 
+use crate::support::Scratch;
+
 use super::Kiln;
 use super::trees::Numbers;
 
@@ -110,7 +112,7 @@ fn generated_script(numbers: &mut Numbers, inputs: &[&str], outputs: &[&str], ba
 
 /// A binary cache in a directory, unsigned.
 pub(super) struct Cache {
-    dir: tempfile::TempDir,
+    dir: Scratch,
 }
 
 fn base_name(path: &str) -> &str {
@@ -149,7 +151,7 @@ impl Cache {
     }
 
     fn empty() -> Self {
-        let cache = Self { dir: tempfile::tempdir().unwrap() };
+        let cache = Self { dir: Scratch::new() };
         fs::write(cache.dir().join("nix-cache-info"), "StoreDir: /kiln/store\n").unwrap();
         cache
     }

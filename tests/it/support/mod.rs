@@ -11,6 +11,8 @@ mod processes;
 mod project;
 mod root;
 mod running;
+mod scratch;
+mod server;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -23,6 +25,8 @@ pub(crate) use processes::{await_no_process, eventually, processes};
 pub(crate) use project::{OTHER_USER, Project};
 pub(crate) use root::busybox_root;
 pub(crate) use running::Running;
+pub(crate) use scratch::{Scratch, until_exit};
+pub(crate) use server::{Reply, Server};
 
 /// The kiln under test: `$KILN_TEST_BIN` if this test program was carried elsewhere, otherwise the one that cargo built.
 pub(crate) fn kiln() -> &'static Path {
@@ -51,4 +55,9 @@ pub(crate) fn is_root() -> bool {
 pub(crate) fn unique() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("77{:07}{:04}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The SHA-256 of some bytes, in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    kiln::model::Sha256::of(bytes).to_string()
 }

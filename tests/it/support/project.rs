@@ -12,6 +12,7 @@ use walkdir::WalkDir;
 use super::outcome::Outcome;
 use super::root::busybox_root;
 use super::running::Running;
+use super::scratch::{Scratch, make_removable};
 
 /// An ordinary user's id, for tests that are run by root.
 pub(crate) const OTHER_USER: u32 = 1000;
@@ -33,9 +34,10 @@ def sh(name, script, **more):
 /// <dir>/project/   derivations/default.star, busybox/, whatever the test puts there
 /// <dir>/store/     $KILN_STORE
 /// <dir>/home/      $HOME, empty
+/// <dir>/tmp/       $TMPDIR
 /// ```
 pub(crate) struct Project {
-    dir: tempfile::TempDir,
+    dir: Scratch,
     user: Option<u32>,
     env: Vec<(String, String)>,
 }
@@ -50,10 +52,10 @@ impl Project {
 
     /// An empty project.
     pub(crate) fn bare() -> Self {
-        let dir = tempfile::Builder::new().prefix("kiln-test-").tempdir().unwrap();
+        let dir = Scratch::new();
         // Builds on behalf of another user pass through it.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        for part in ["project/derivations", "home"] {
+        for part in ["project/derivations", "home", "tmp"] {
             fs::create_dir_all(dir.path().join(part)).unwrap();
         }
         Self { dir, user: None, env: Vec::new() }
@@ -68,7 +70,7 @@ impl Project {
 
     /// The same, for a project that has been used already.
     pub(crate) fn set_recipe(&self, text: &str) {
-        self.write("derivations/default.star", &format!("{PRELUDE}\n{text}"));
+        self.write("derivations/default.star", format!("{PRELUDE}\n{text}"));
     }
 
     /// Puts a file into the project.
@@ -129,6 +131,8 @@ impl Project {
         let mut command = Command::new(program);
         command.current_dir(self.at("")).env_clear();
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", self.dir.path().join("home")).env("KILN_STORE", self.store());
+        // What a killed kiln leaves there goes away with the project.
+        command.env("TMPDIR", self.dir.path().join("tmp"));
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(uid) = self.user {
             command.uid(uid).gid(uid);
@@ -144,6 +148,21 @@ impl Project {
     /// Starts `kiln` with these arguments.
     pub(crate) fn start<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Running {
         Running::start(self.command(args))
+    }
+
+    /// A shell script in mount and user namespaces of its own: `setup` may mount things, `body` then runs as whoever the project's
+    /// commands run as. Both find kiln in `$KILN`.
+    pub(crate) fn in_namespaces(&self, setup: &str, body: &str) -> Outcome {
+        let mut command = self.program("/usr/bin/unshare");
+        let (uid, gid) = (nix::unistd::geteuid().to_string(), nix::unistd::getegid().to_string());
+        command.env("KILN", self.reachable_kiln()).env("BODY", body).env("OWN_UID", uid).env("OWN_GID", gid);
+        if super::is_root() && self.user.is_none() {
+            command.args(["-m", "sh", "-euc", &format!("{setup}\nexec sh -uc \"$BODY\"")]);
+        } else {
+            let back = "exec unshare -U --map-user=$OWN_UID --map-group=$OWN_GID sh -uc \"$BODY\"";
+            command.args(["-rm", "sh", "-euc", &format!("{setup}\n{back}")]);
+        }
+        Running::start(command).wait()
     }
 
     /// Fails unless every object of the store is what its name says, and no scratch directory is left of a build that did not fail.
@@ -185,21 +204,5 @@ impl Project {
             fs::copy(kiln, &copy).unwrap();
         }
         copy
-    }
-}
-
-impl Drop for Project {
-    fn drop(&mut self) {
-        make_removable(self.dir.path());
-    }
-}
-
-/// Objects are read-only directories, which their owner cannot empty as they are; builders may have left worse.
-fn make_removable(dir: &Path) {
-    let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o755));
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            make_removable(&entry.path());
-        }
     }
 }
