@@ -152,6 +152,8 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
     }
     globals.ui().print(&outcome, |outcome| outcome.targets.iter().map(|built| format!("{}\n", built.physical.display())).collect())?;
     summarise(globals, &outcome, start.elapsed());
+    // As with the recipes: nothing in it outlives the process.
+    std::mem::forget(lowering);
     if outcome.differences.is_empty() { Ok(exit::OK) } else { Err(not_reproducible(&outcome.differences)) }
 }
 

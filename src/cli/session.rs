@@ -132,6 +132,8 @@ fn lower_evaluated(evaluation: Evaluation, targets: &[String]) -> Result<Lowerin
     let Evaluation { project, evaluated } = evaluation;
     let sources = Sources::new(&project);
     let lowered = recipe::lower(&evaluated, targets, &mut |request| hash_source(&sources, request))?;
+    // The process ends soon; taking thousands of recipes apart before would cost more than planning them.
+    std::mem::forget(evaluated);
     Ok(Lowering { project, lowered, sources })
 }
 

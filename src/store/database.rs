@@ -15,6 +15,9 @@ use super::error::DatabaseResultExt as _;
 /// How long a transaction waits for another process's. The collector's is the longest; it takes seconds.
 const BUSY: Duration = Duration::from_secs(300);
 
+/// Bytes of a write-ahead log that is worth folding back: reading so much takes a tenth of a millisecond.
+const LONG_LOG: u64 = 256 << 10;
+
 /// All tables. `objects.digest` is the text of the digest, so that prefixes can be looked up.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS objects (
@@ -97,6 +100,17 @@ pub(super) fn open(dir: &Path) -> Result<Connection, StoreError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).doing(action)?;
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;").doing(action)?;
     Ok(connection)
+}
+
+/// Folds the write-ahead log back into the database if this connection has written and the log has become long: whoever opens the database
+/// next, alone, reads the whole log first.
+pub(super) fn fold_log(connection: &Connection, dir: &Path) {
+    let log = dir.join("db.sqlite-wal");
+    if connection.total_changes() > 0 && log.metadata().is_ok_and(|log| log.len() > LONG_LOG) {
+        let fold = || connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        // While others read, it stays as long as it is; nothing is lost by that.
+        let _ = connection.busy_timeout(Duration::ZERO).and_then(|()| fold());
+    }
 }
 
 /// Begins a transaction that may write; waits for other writers first, so that it cannot fail half-way for their sake.

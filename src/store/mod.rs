@@ -160,6 +160,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         self.reaper.finish();
+        database::fold_log(&self.database(), &self.dir);
     }
 }
 
