@@ -87,7 +87,8 @@ impl Flagship {
     fn run(&self, arguments: &[&str], input: &[u8]) -> Output {
         let _moves = STILL.read().unwrap();
         let mut child = kiln(&self.store, &project()).arg("run").args(arguments).stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
+        // Who does not read it will say why.
+        let _ = child.stdin.take().unwrap().write_all(input);
         child.wait_with_output().unwrap()
     }
 
