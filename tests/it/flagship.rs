@@ -83,12 +83,12 @@ impl Flagship {
         kiln(&self.store, &project()).args(arguments).output().unwrap()
     }
 
-    /// Runs a function, with its input as a file.
+    /// Runs a function, with its input piped into it.
     fn run(&self, arguments: &[&str], input: &[u8]) -> Output {
         let _moves = STILL.read().unwrap();
-        let mut child =
-            kiln(&self.store, &project()).arg("run").args(arguments).args(["--input-file", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
+        let mut child = kiln(&self.store, &project()).arg("run").args(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        // Who does not read it will say why.
+        let _ = child.stdin.take().unwrap().write_all(input);
         child.wait_with_output().unwrap()
     }
 
