@@ -3,34 +3,52 @@
 use std::collections::BTreeMap;
 
 use crate::model::{DerivationHash, OutputName, SandboxLevel, StorePath};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, TraceView};
 
 use super::plan::Knowledge;
 use super::source::Sources;
 
 /// A store and the sources of a project.
 pub struct StoreKnowledge<'a> {
-    /// The store.
-    pub store: &'a Store,
-    /// The sources.
-    pub sources: &'a Sources,
-    /// How well a build must have been sealed for its trace to count.
-    pub level: SandboxLevel,
+    store: &'a Store,
+    sources: &'a Sources,
+    level: SandboxLevel,
+    /// Open while one trace after the other is looked up. It has the database for itself, so it is closed before anything else is asked.
+    view: Option<TraceView<'a>>,
+}
+
+impl<'a> StoreKnowledge<'a> {
+    /// What this store and these sources know; only traces of builds that were sealed at `level` or better count.
+    pub fn new(store: &'a Store, sources: &'a Sources, level: SandboxLevel) -> Self {
+        Self { store, sources, level, view: None }
+    }
+
+    fn view(&mut self) -> Result<&TraceView<'a>, StoreError> {
+        match self.view.take() {
+            Some(view) => Ok(self.view.insert(view)),
+            None => Ok(self.view.insert(self.store.trace_view()?)),
+        }
+    }
 }
 
 impl Knowledge for StoreKnowledge<'_> {
     type Error = StoreError;
 
     fn trace(&mut self, resolved: &DerivationHash) -> Result<Option<BTreeMap<OutputName, StorePath>>, StoreError> {
-        let traces = self.store.traces_for(resolved)?;
+        let traces = self.view()?.traces_for(resolved)?;
         Ok(traces.into_iter().find(|stored| stored.trace.level >= self.level).map(|stored| stored.trace.outputs))
     }
 
     fn hold_if_valid(&mut self, path: &StorePath) -> Result<bool, StoreError> {
+        self.rest();
         Ok(self.store.hold([path])?.contains(path))
     }
 
     fn is_source(&self, path: &StorePath) -> bool {
         self.sources.holds(path)
+    }
+
+    fn rest(&mut self) {
+        self.view = None;
     }
 }

@@ -40,6 +40,9 @@ pub trait Knowledge {
 
     /// Whether the project can provide this source object.
     fn is_source(&self, path: &StorePath) -> bool;
+
+    /// There are no more questions for now: what was kept to answer them quickly can go.
+    fn rest(&mut self) {}
 }
 
 /// Why planning cannot go on.
@@ -316,6 +319,12 @@ impl<'a, K: Knowledge> Planner<'a, K> {
     }
 
     fn settle(&mut self) -> Result<(), PlanError<K::Error>> {
+        let outcome = self.visit_queued();
+        self.knowledge.rest();
+        outcome
+    }
+
+    fn visit_queued(&mut self) -> Result<(), PlanError<K::Error>> {
         while let Some(item) = self.queue.pop_front() {
             self.visit(item)?;
         }

@@ -46,7 +46,7 @@ pub struct Report {
 /// # Errors
 /// If the store cannot be read or written. Steps that fail are in the [`Report`].
 pub fn build(workshop: &Workshop<'_>, graph: &DerivationGraph, goals: &[Input], forced: &[DerivationHash]) -> Result<Report, BuildError> {
-    let knowledge = StoreKnowledge { store: workshop.store, sources: workshop.sources, level: workshop.options.level };
+    let knowledge = StoreKnowledge::new(workshop.store, workshop.sources, workshop.options.level);
     let planner = Planner::new(graph, goals, forced, knowledge)?;
     std::thread::scope(|scope| {
         let mut schedule = Schedule::new(scope, workshop, planner);

@@ -279,7 +279,7 @@ struct PlannedBuild {
 }
 
 fn dry_run(globals: &Globals, lowering: &Lowering, store: &Store, goals: &[Input], level: SandboxLevel) -> Exit {
-    let knowledge = StoreKnowledge { store, sources: &lowering.sources, level };
+    let knowledge = StoreKnowledge::new(store, &lowering.sources, level);
     let mut planner = Planner::new(&lowering.lowered.graph, goals, &[], knowledge).map_err(crate::build::BuildError::from)?;
     let mut planned = Planned { fetch: Vec::new(), add: Vec::new(), build: Vec::new(), may_build: Vec::new() };
     while let Some(step) = planner.next_step() {

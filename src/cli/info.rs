@@ -66,7 +66,7 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
 }
 
 fn known_path(found: &Found, store: &Store, target: &str) -> Result<StorePath, Failure> {
-    let knowledge = StoreKnowledge { store, sources: &found.lowering.sources, level: SandboxLevel::Relaxed };
+    let knowledge = StoreKnowledge::new(store, &found.lowering.sources, SandboxLevel::Relaxed);
     let goal = Input::Output { derivation: found.derivation, output: found.output.clone() };
     let planner = Planner::new(&found.lowering.lowered.graph, &[goal], &[], knowledge).map_err(BuildError::from)?;
     let path = planner.known_output(&found.derivation, &found.output).cloned();

@@ -1,5 +1,7 @@
 //! How objects came to be: build traces, build records and derivations. They outlive the objects they speak of.
 
+use std::sync::MutexGuard;
+
 use rusqlite::{Connection, OptionalExtension as _, Params, Transaction, params};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -124,6 +126,38 @@ pub(super) fn insert_derivation(transaction: &Transaction<'_>, derivation: &NewD
     Ok(())
 }
 
+fn traces_for(connection: &Connection, resolved: &DerivationHash) -> Result<Vec<StoredTrace>, StoreError> {
+    let mut traces = query_traces(connection, "WHERE resolved = ?1", [resolved.0.as_bytes()])?;
+    traces.sort_by(|one, other| {
+        let rank = |trace: &StoredTrace| (!trace.present, !trace.local, trace.built_ms);
+        rank(one).cmp(&rank(other)).then_with(|| one.trace.outputs.cmp(&other.trace.outputs))
+    });
+    Ok(traces)
+}
+
+/// The traces at one moment. While it lives, its store answers nobody else.
+#[derive(Debug)]
+pub struct TraceView<'a> {
+    connection: MutexGuard<'a, Connection>,
+}
+
+impl TraceView<'_> {
+    /// As [`Store::traces_for`], at that moment.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn traces_for(&self, resolved: &DerivationHash) -> Result<Vec<StoredTrace>, StoreError> {
+        traces_for(&self.connection, resolved)
+    }
+}
+
+impl Drop for TraceView<'_> {
+    fn drop(&mut self) {
+        // Nothing was written, so nothing can be lost.
+        let _ = self.connection.execute_batch("ROLLBACK");
+    }
+}
+
 impl Store {
     /// All traces of a resolved derivation, in order of preference: those whose objects are present, then local ones, then earlier
     /// ones, then by their outputs' paths. More than one means that builds disagree.
@@ -131,12 +165,17 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub fn traces_for(&self, resolved: &DerivationHash) -> Result<Vec<StoredTrace>, StoreError> {
-        let mut traces = query_traces(&self.database(), "WHERE resolved = ?1", [resolved.0.as_bytes()])?;
-        traces.sort_by(|one, other| {
-            let rank = |trace: &StoredTrace| (!trace.present, !trace.local, trace.built_ms);
-            rank(one).cmp(&rank(other)).then_with(|| one.trace.outputs.cmp(&other.trace.outputs))
-        });
-        Ok(traces)
+        traces_for(&self.database(), resolved)
+    }
+
+    /// The traces as they are now, for many questions in a row.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn trace_view(&self) -> Result<TraceView<'_>, StoreError> {
+        let connection = self.database();
+        connection.execute_batch("BEGIN").doing("begin to read")?;
+        Ok(TraceView { connection })
     }
 
     /// The traces that have `path` among their outputs.

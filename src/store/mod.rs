@@ -50,7 +50,7 @@ mod verify;
 pub use add::References;
 pub use error::StoreError;
 pub use gc::{GcOptions, GcReport};
-pub use history::{NewDerivation, StoredDerivation, StoredTrace};
+pub use history::{NewDerivation, StoredDerivation, StoredTrace, TraceView};
 pub use register::Registration;
 pub use roots::{OutLink, Pin};
 pub use scratch::ScratchDir;
