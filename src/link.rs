@@ -1,5 +1,7 @@
 //! The build script: how kiln is linked.
 
+#![allow(clippy::print_stdout)] // How a build script speaks to cargo.
+
 fn main() {
     println!("cargo:rerun-if-changed=src/link.rs");
     // Every sandbox begins with an execution of kiln, and the loader's work on it is a good part of what that costs: 60 000 addresses, which
