@@ -7,8 +7,8 @@
 //! Not here: what a reference means and where an object lies (`store`), which file of two wins (`build::builtin`), fetching.
 //!
 //! - [`dump`], [`restore`]: NAR out of a tree, a tree out of a NAR.
-//! - [`scan`]: what a store must know about a tree, in one pass; [`rewrite`]: replaces digests in it; [`find_digest`]: where one occurs.
-//! - [`unpack`], [`read_entries`]: archives of other formats, found by content.
+//! - [`scan`]: what a store must know about a tree, in one pass; [`rewrite()`]: replaces digests in it; [`find_digest`]: where one occurs.
+//! - [`unpack()`], [`read_entries`]: archives of other formats, found by content.
 
 mod error;
 mod listing;

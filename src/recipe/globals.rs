@@ -36,7 +36,7 @@ pub(super) fn dialect() -> Dialect {
     }
 }
 
-/// Makes the names that recipe files start with, which takes 3 ms once per process. [`super::evaluate`] does it when it needs to; called
+/// Makes the names that recipe files start with, which takes 3 ms once per process. [`super::evaluate()`] does it when it needs to; called
 /// on a thread at the start of the program, it costs nothing but a core.
 pub fn prepare() {
     globals();

@@ -4,7 +4,7 @@
 //! derivations/default.star ──evaluate──▶ Evaluated { recipes, targets, params } ──lower──▶ Lowered { graph, targets, sources }
 //! ```
 //!
-//! [`evaluate`] runs the recipe files under resource limits and collects what they declare as plain data. [`lower`] turns what the
+//! [`evaluate()`] runs the recipe files under resource limits and collects what they declare as plain data. [`lower()`] turns what the
 //! wanted targets need into a graph of hashed derivations; it asks its caller to put source trees into the store.
 //!
 //! Evaluation reads files under `derivations/`, `patches/` and the file `VERSION`, follows no link out of them, and sees no clock,

@@ -1,6 +1,6 @@
 //! A file tree in, its NAR out.
 //!
-//! Not here: what is made of the bytes ([`super::scan`] hashes them and looks for references).
+//! Not here: what is made of the bytes ([`super::scan()`] hashes them and looks for references).
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io::Write;
