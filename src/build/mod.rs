@@ -17,6 +17,7 @@
 pub mod builtin;
 pub mod compare;
 pub mod config;
+mod download;
 pub mod error;
 pub mod event;
 pub mod fetch;

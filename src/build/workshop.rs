@@ -6,8 +6,7 @@
 //! Not here: the sandbox of a script (`script`), and what is kept of a result (`keep`).
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::ControlFlow;
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use crate::fsio::RangeLock;
@@ -16,9 +15,10 @@ use crate::sandbox::Limits;
 use crate::store::{OutputTree, Registration, ScratchDir, Staged, Store, StoreError};
 
 use super::builtin::{self, BuiltinInput, BuiltinJob};
+use super::download::{Wanted, download};
 use super::error::{StepError, StepFailure};
 use super::event::{Event, Outcome, Reporter, StepId, Work};
-use super::fetch::{FetchRequest, Fetcher, Progress};
+use super::fetch::{Fetcher, Progress};
 use super::plan::{Realise, Reason, Step};
 use super::record::Stopwatch;
 use super::source::Sources;
@@ -57,7 +57,7 @@ pub struct Workshop<'a> {
     pub reporter: &'a dyn Reporter,
     /// How to build.
     pub options: &'a Options,
-    made_fetcher: OnceLock<Fetcher>,
+    made_fetcher: OnceLock<Arc<Fetcher>>,
     /// Objects of this run that may not be registered yet.
     staged: RwLock<HashMap<StorePath, PathInfo>>,
 }
@@ -189,16 +189,15 @@ impl<'a> Workshop<'a> {
 
     fn fetch(&self, id: StepId, realise: &Realise, fetch: &crate::model::Fetch) -> Result<Finished, StepError> {
         let source = realise.node.hints.fetch.as_ref().ok_or(StepError::NowhereToFetch)?;
-        let fetcher = self.made_fetcher.get_or_init(self.fetcher);
+        let fetcher = self.made_fetcher.get_or_init(|| Arc::new((self.fetcher)()));
         let name = &realise.resolved.name;
         let scratch = self.store.new_scratch()?;
         let file = scratch.path().join("file");
-        let request = FetchRequest { source, name: name.as_str(), sha256: fetch.sha256, size: None };
-        fetcher.fetch(&request, &file, &|progress| {
+        let wanted = Wanted { source: source.clone(), name: name.to_string(), sha256: fetch.sha256 };
+        download(fetcher, wanted, &file, &self.options.stop, |progress| {
             if let Progress::Received { bytes, total } = progress {
                 self.reporter.report(&Event::Received { id, bytes, total });
             }
-            if self.options.stop.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         let staged = self.store.stage_flat(file, name.clone(), &fetch.sha256)?;
         self.note_staged(std::slice::from_ref(&staged));

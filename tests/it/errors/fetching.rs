@@ -1,6 +1,10 @@
 //! Files that cannot be fetched, or are not what they should be.
 
-use crate::support::{Project, Reply, Server, sha256};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::support::{Project, Reply, Server, eventually, sha256};
 
 /// A project that fetches from `server` alone: pip's and apt's own settings are out of the way, and nothing is tried twice.
 fn project(server: &Server, fetch: &str) -> Project {
@@ -145,4 +149,20 @@ fn a_setting_that_kiln_does_not_know_is_refused() {
     );
     project.write("kiln.toml", "[mirrors]\npipy = []\n");
     project.kiln(["build", "x"]).code(2).stderr_has("kiln.toml:2: `mirrors.pipy` is no setting of kiln; did you mean `mirrors.pypi`?");
+}
+
+#[test]
+fn ctrl_c_does_not_wait_for_a_silent_server() {
+    let server = Server::start();
+    server.serve("/data", Reply::file("some bytes").stalling(4));
+    let project = project(&server, &format!("fetch_url([\"{}\"], sha256 = \"{}\")", server.url("/data"), sha256(b"some bytes")));
+    let running = project.start(["build", "x"]);
+    eventually("the server is asked", || !server.requests().is_empty());
+    std::thread::sleep(Duration::from_millis(200));
+    let start = Instant::now();
+    running.signal(Signal::SIGINT);
+    running.wait().code(130).stderr_has("error: stopped; what was finished is kept");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(std::fs::read_dir(project.store().join("builds")).unwrap().count(), 0);
+    untouched(&project);
 }

@@ -13,19 +13,26 @@ pub(crate) struct Reply {
     status: &'static str,
     kind: &'static str,
     body: Vec<u8>,
+    /// Bytes after which nothing more comes, and the connection stays open.
+    stalls_after: Option<usize>,
 }
 
 impl Reply {
     /// A file.
     pub(crate) fn file(body: impl Into<Vec<u8>>) -> Self {
-        Self { status: "200 OK", kind: "application/octet-stream", body: body.into() }
+        Self { status: "200 OK", kind: "application/octet-stream", body: body.into(), stalls_after: None }
+    }
+
+    /// The same, but after so many bytes the server falls silent.
+    pub(crate) fn stalling(self, after: usize) -> Self {
+        Self { stalls_after: Some(after), ..self }
     }
 
     /// A project's page on a Python package index, with these files: name, address, SHA-256.
     pub(crate) fn index(files: &[(&str, &str, &str)]) -> Self {
         let file = |(filename, url, sha256): &(&str, &str, &str)| serde_json::json!({"filename": filename, "url": url, "hashes": {"sha256": sha256}});
         let page = serde_json::json!({"meta": {"api-version": "1.0"}, "name": "x", "files": files.iter().map(file).collect::<Vec<_>>()});
-        Self { status: "200 OK", kind: "application/vnd.pypi.simple.v1+json", body: page.to_string().into_bytes() }
+        Self { status: "200 OK", kind: "application/vnd.pypi.simple.v1+json", body: page.to_string().into_bytes(), stalls_after: None }
     }
 }
 
@@ -90,7 +97,7 @@ fn answer(mut stream: TcpStream, replies: &Mutex<BTreeMap<String, Reply>>, reque
     let Some(path) = lines.next().and_then(|line| Some(line.split_whitespace().nth(1)?.to_owned())) else { return };
     lines.take_while(|line| !line.is_empty()).for_each(drop);
     requests.lock().unwrap().push(path.clone());
-    let missing = Reply { status: "404 Not Found", kind: "text/plain", body: Vec::new() };
+    let missing = Reply { status: "404 Not Found", kind: "text/plain", body: Vec::new(), stalls_after: None };
     let reply = replies.lock().unwrap().get(&path).cloned().unwrap_or(missing);
     let head = format!(
         "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -98,5 +105,10 @@ fn answer(mut stream: TcpStream, replies: &Mutex<BTreeMap<String, Reply>>, reque
         reply.kind,
         reply.body.len()
     );
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&reply.body));
+    let now = &reply.body[..reply.stalls_after.unwrap_or(reply.body.len())];
+    let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(now));
+    if sent.is_ok() && reply.stalls_after.is_some() {
+        // Until the client hangs up.
+        let _ = std::io::Read::read(&mut stream, &mut [0]);
+    }
 }
