@@ -5,24 +5,22 @@ use std::path::PathBuf;
 
 use crate::fsio::IoResultExt;
 use crate::model::{BuildStatus, BuildTrace, Builder, OutputName, SandboxLevel, StorePath};
-use crate::sandbox::SandboxExit;
 use crate::store::{NewDerivation, OutputTree, Registration, Staged};
 
 use super::error::StepError;
 use super::event::Outcome;
 use super::outputs::{check_policies, check_root_mark};
 use super::plan::Realise;
-use super::record::{Stopwatch, record};
+use super::record::{Evidence, Stopwatch, record};
 use super::workshop::{Finished, Workshop};
 
 impl Workshop<'_> {
-    /// Moves a log to its place.
-    pub(super) fn keep_log(&self, realise: &Realise, log: Option<PathBuf>) -> Result<(), StepError> {
-        if let Some(log) = log {
-            let place = self.store.new_log(&realise.resolved_hash)?;
-            std::fs::rename(&log, &place).at("move the log to", &place)?;
-        }
-        Ok(())
+    /// Moves a log to its place; gives that, relative to the store's directory.
+    pub(super) fn keep_log(&self, realise: &Realise, log: Option<PathBuf>) -> Result<Option<PathBuf>, StepError> {
+        let Some(log) = log else { return Ok(None) };
+        let place = self.store.new_log(&realise.resolved_hash)?;
+        std::fs::rename(&log, &place).at("move the log to", &place)?;
+        Ok(Some(place.strip_prefix(self.store.dir()).unwrap_or(&place).to_owned()))
     }
 
     /// Stages what a builder made, checks it against its policies, and puts trace and record beside it.
@@ -31,7 +29,7 @@ impl Workshop<'_> {
         realise: &Realise,
         trees: Vec<OutputTree>,
         timer: &Stopwatch,
-        exit: Option<&SandboxExit>,
+        evidence: &Evidence,
     ) -> Result<Finished, StepError> {
         let root = match &realise.resolved.builder {
             Builder::Script(script) => Some(&script.root),
@@ -51,7 +49,7 @@ impl Workshop<'_> {
         let level = self.level_of(realise);
         let trace =
             BuildTrace { resolved: realise.resolved_hash, outputs: outputs.clone(), system: realise.resolved.system.clone(), level };
-        let mut record = record(realise, BuildStatus::Built, outputs.clone(), level, timer, exit);
+        let mut record = record(realise, BuildStatus::Built, outputs.clone(), level, timer, evidence);
         self.add_spans(&mut record);
         let objects: Vec<Staged> = by_output.into_values().collect();
         self.note_staged(&objects);
@@ -61,9 +59,9 @@ impl Workshop<'_> {
     }
 
     /// Writes down that a build failed.
-    pub(super) fn record_failure(&self, realise: &Realise, error: &StepError, timer: &Stopwatch, exit: Option<&SandboxExit>) {
+    pub(super) fn record_failure(&self, realise: &Realise, error: &StepError, timer: &Stopwatch, evidence: &Evidence) {
         let status = BuildStatus::Failed(error.to_string());
-        let mut record = record(realise, status, BTreeMap::new(), self.level_of(realise), timer, exit);
+        let mut record = record(realise, status, BTreeMap::new(), self.level_of(realise), timer, evidence);
         self.add_spans(&mut record);
         let derivations = new_derivation(realise).into_iter().collect();
         // The build's own error is what the user must see; that its record could not be kept would only hide it.

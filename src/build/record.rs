@@ -1,6 +1,7 @@
 //! Build records: what one build was made from, where, and what it cost.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,16 +23,26 @@ impl Stopwatch {
     }
 }
 
-/// The record of a build that has ended. `exit` is how its sandbox ended, if it had one.
+/// What a run of a builder leaves beside its outputs.
+#[derive(Default)]
+pub(super) struct Evidence {
+    /// How the sandbox ended, if there was one and kiln did not end it.
+    pub(super) exit: Option<SandboxExit>,
+    /// The log, relative to the store's directory.
+    pub(super) log: Option<PathBuf>,
+}
+
+/// The record of a build that has ended.
 pub(super) fn record(
     realise: &Realise,
     status: BuildStatus,
     outputs: BTreeMap<OutputName, StorePath>,
     level: SandboxLevel,
     watch: &Stopwatch,
-    exit: Option<&SandboxExit>,
+    evidence: &Evidence,
 ) -> BuildRecord {
     let resolved = &realise.resolved;
+    let exit = evidence.exit.as_ref();
     let mut inputs: BTreeMap<String, StorePath> = resolved.inputs.iter().map(|(label, path)| (label.to_string(), path.clone())).collect();
     if let Builder::Script(script) = &resolved.builder {
         inputs.insert("root".to_owned(), script.root.clone());
@@ -46,6 +57,8 @@ pub(super) fn record(
         leaves: realise.leaves.clone(),
         span: realise.node.hints.span.clone(),
         level,
+        exit_code: exit.and_then(|exit| exit.code),
+        log: evidence.log.clone(),
         layers: exit.map(|exit| exit.layers.clone()).unwrap_or_default(),
         machine: machine().clone(),
         started_ms: watch.started_ms,

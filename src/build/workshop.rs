@@ -20,7 +20,7 @@ use super::error::{StepError, StepFailure};
 use super::event::{Event, Outcome, Reporter, StepId, Work};
 use super::fetch::{Fetcher, Progress};
 use super::plan::{Realise, Reason, Step};
-use super::record::Stopwatch;
+use super::record::{Evidence, Stopwatch};
 use super::source::Sources;
 use super::stop::{LOOK, Stop};
 
@@ -142,7 +142,7 @@ impl<'a> Workshop<'a> {
                 let scratch = self.store.new_scratch().map_err(|error| fail(error.into()))?;
                 let timer = Stopwatch::start();
                 let trees = self.run_builtin(realise, builtin, &scratch).map_err(fail)?;
-                self.keep(realise, trees, &timer, None).map_err(fail)
+                self.keep(realise, trees, &timer, &Evidence::default()).map_err(fail)
             }
             Builder::Script(script) => self.realise_script(id, step, realise, script),
         }?;
@@ -239,11 +239,15 @@ impl<'a> Workshop<'a> {
         let scratch = self.store.new_scratch().map_err(|error| fail(error.into()))?;
         let timer = Stopwatch::start();
         let run = self.run_script(id, realise, script, &closure, &scratch).map_err(fail)?;
-        let kept = self.keep_log(realise, run.log).and_then(|()| self.keep(realise, run.result?, &timer, run.exit.as_ref()));
+        let mut evidence = Evidence { exit: run.exit, log: None };
+        let kept = self.keep_log(realise, run.log).and_then(|log| {
+            evidence.log = log;
+            self.keep(realise, run.result?, &timer, &evidence)
+        });
         kept.map_err(|error| {
             // The next build of the same derivation would fail too, so what it left is worth a look.
             let keep = !matches!(error, StepError::Stopped);
-            self.record_failure(realise, &error, &timer, run.exit.as_ref());
+            self.record_failure(realise, &error, &timer, &evidence);
             let kept = keep && self.store.keep_failed(scratch, &realise.node.hash.to_string()).is_ok();
             Box::new(StepFailure { tail: run.tail, kept, ..*failure(step, error) })
         })

@@ -27,7 +27,7 @@ pub struct Args {
 #[derive(Serialize)]
 struct Logged {
     record: BuildRecord,
-    logs: Vec<PathBuf>,
+    log: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -37,12 +37,12 @@ struct Logged {
 pub fn run(globals: &Globals, args: &Args) -> Exit {
     let store = globals.open_existing_store()?;
     let record = latest_record(globals, &store, &args.target, &args.params)?;
-    let logs = store.logs(&record.resolved)?;
+    let log = record.log.as_ref().map(|log| store.dir().join(log));
     if globals.json {
-        globals.ui().print(&Logged { record, logs }, |_| String::new())?;
+        globals.ui().print(&Logged { record, log }, |_| String::new())?;
         return Ok(exit::OK);
     }
-    match logs.last() {
+    match &log {
         Some(log) => copy(log)?,
         None => globals.ui().note(format!("the latest build of {} printed nothing", record.name)),
     }

@@ -1,6 +1,7 @@
 //! Build records: what is written down about one build, for people and for later questions. Never part of a trace.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,10 @@ pub struct BuildRecord {
     pub span: Option<SourceSpan>,
     /// How well it was sealed.
     pub level: SandboxLevel,
+    /// The builder's exit code; none if it ran in no sandbox, was ended by a signal, or by kiln.
+    pub exit_code: Option<i32>,
+    /// Its log, relative to the store's directory; none if it printed nothing.
+    pub log: Option<PathBuf>,
     /// What became of the sandbox's extras.
     pub layers: Vec<LayerOutcome>,
     /// The machine: kernel, processor, core count.

@@ -31,6 +31,8 @@ fn record(trace: &BuildTrace, started_ms: u64, status: BuildStatus) -> BuildReco
         duration_ms: 5,
         cpu_ms: None,
         peak_kib: None,
+        exit_code: None,
+        log: None,
     }
 }
 
