@@ -67,7 +67,8 @@ fn nothing_but_the_command_line_prints() {
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         let prints = ["println!(", "eprintln!(", "print!(", "dbg!("].iter().any(|form| code.contains(form));
         let is_test = file.contains("/tests");
-        assert!(!prints || file.starts_with("cli/") || is_test, "src/{file} prints");
+        // A build script speaks to cargo that way.
+        assert!(!prints || file.starts_with("cli/") || file == "link.rs" || is_test, "src/{file} prints");
     }
 }
 

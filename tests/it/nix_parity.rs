@@ -13,26 +13,20 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::support::Scratch;
+use crate::support::Project;
 
-/// A kiln with its own store and an empty home.
+/// A kiln with a project and a store of its own; what it prints is bytes, not text.
 struct Kiln {
-    home: Scratch,
+    project: Project,
 }
 
 impl Kiln {
     fn new() -> Self {
-        let home = Scratch::new();
-        std::fs::create_dir(home.path().join("home")).unwrap();
-        Self { home }
+        Self { project: Project::new() }
     }
 
     fn dir(&self) -> &Path {
-        self.home.path()
-    }
-
-    fn program() -> OsString {
-        std::env::var_os("KILN_TEST_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_kiln").into())
+        self.project.dir()
     }
 
     /// Runs it; gives standard output. It must succeed.
@@ -42,10 +36,7 @@ impl Kiln {
 
     /// As [`Kiln::run`], with something on standard input.
     fn feed<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>, input: &[u8]) -> Vec<u8> {
-        let mut command = Command::new(Self::program());
-        command.args(args).current_dir(self.dir()).env("HOME", self.dir().join("home"));
-        command.env("KILN_STORE", self.store()).env_remove("KILN_PROJECT");
-        succeeded(feed(command, input))
+        succeeded(feed(self.project.command(args), input))
     }
 
     /// As [`Kiln::run`]; what it printed, as JSON.
@@ -57,7 +48,7 @@ impl Kiln {
 
     /// The physical store.
     fn store(&self) -> PathBuf {
-        self.dir().join("store")
+        self.project.store()
     }
 
     /// The NAR of a tree.

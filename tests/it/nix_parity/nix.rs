@@ -5,9 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::support::Scratch;
-
 use super::{feed, succeeded};
+use crate::support::{Scratch, skip};
 
 /// A Nix that shares nothing with the machine's.
 pub(super) struct Nix {
@@ -20,7 +19,7 @@ impl Nix {
         // Whether it can be executed: that it fails without a store of its own does not matter here.
         let installed = |program: &str| Command::new(program).arg("--version").output().is_ok();
         if let Some(missing) = ["nix", "nix-store", "nix-hash"].into_iter().find(|program| !installed(program)) {
-            crate::support::skip(&format!("`{missing}` is not installed (Debian: nix-bin)"));
+            skip(&format!("`{missing}` is not installed (Debian: nix-bin)"));
             return None;
         }
         let dir = Scratch::new();

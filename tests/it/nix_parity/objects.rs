@@ -2,32 +2,18 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use kiln::model::Sha256;
 
-use crate::support::Scratch;
-
 use super::Kiln;
 use super::trees::Numbers;
+use crate::support::Scratch;
 
-const TOOLS: [&str; 6] = ["sh", "mkdir", "ln", "cat", "head", "rm"];
-
-/// The static shell that the builds run on; `None`, with the reason printed, if there is none.
-pub(super) fn shell_root() -> Option<PathBuf> {
-    let found = ["/bin/busybox", "/usr/bin/busybox"].into_iter().map(PathBuf::from).find(|path| path.exists());
-    if found.is_none() {
-        crate::support::skip("there is no static busybox (Debian: busybox-static)");
-    }
-    found
-}
-
-/// A project whose recipes are written by the test.
-pub(super) struct Project<'a> {
+/// Recipes of a project, written by a test.
+pub(super) struct Recipes<'a> {
     kiln: &'a Kiln,
-    dir: PathBuf,
-    recipes: String,
+    text: String,
     targets: Vec<String>,
 }
 
@@ -35,25 +21,16 @@ fn identifier(name: &str) -> String {
     name.replace('-', "_")
 }
 
-impl<'a> Project<'a> {
-    pub(super) fn new(kiln: &'a Kiln, busybox: &Path) -> Self {
-        let dir = kiln.dir().join("project");
-        let bin = dir.join("root/bin");
-        fs::create_dir_all(&bin).unwrap();
-        fs::create_dir(dir.join("derivations")).unwrap();
-        fs::copy(busybox, bin.join("busybox")).unwrap();
-        TOOLS.iter().for_each(|tool| symlink("busybox", bin.join(tool)).unwrap());
-        Self { kiln, dir, recipes: "root = source(\"//root\")\n".to_owned(), targets: Vec::new() }
+impl<'a> Recipes<'a> {
+    pub(super) fn new(kiln: &'a Kiln) -> Self {
+        Self { kiln, text: String::new(), targets: Vec::new() }
     }
 
     /// Adds a derivation, which becomes a target. `inputs` are earlier ones; `-` becomes `_` in their labels.
     pub(super) fn derivation(&mut self, name: &str, inputs: &[&str], outputs: &[&str], script: &str) {
         let inputs: Vec<String> = inputs.iter().map(|input| format!("\"{0}\": {0}", identifier(input))).collect();
         let (variable, inputs) = (identifier(name), inputs.join(", "));
-        let _ = writeln!(
-            self.recipes,
-            "{variable} = derivation(name = \"{name}\", root = root, inputs = {{{inputs}}}, outputs = {outputs:?}, script = {script:?})"
-        );
+        let _ = writeln!(self.text, "{variable} = sh(\"{name}\", {script:?}, inputs = {{{inputs}}}, outputs = {outputs:?})");
         self.targets.push(name.to_owned());
     }
 
@@ -76,10 +53,8 @@ impl<'a> Project<'a> {
     /// Builds targets; gives their store paths.
     pub(super) fn build(&self, targets: &[&str]) -> Vec<String> {
         let listed: Vec<String> = self.targets.iter().map(|name| format!("\"{name}\": {}", identifier(name))).collect();
-        let file = self.dir.join("derivations/default.star");
-        fs::write(file, format!("{}targets = {{{}}}\n", self.recipes, listed.join(", "))).unwrap();
-        let project = self.dir.to_str().unwrap();
-        let outcome = self.kiln.json(["build", "--project", project].iter().chain(targets));
+        self.kiln.project.set_recipe(&format!("{}targets = {{{}}}\n", self.text, listed.join(", ")));
+        let outcome = self.kiln.json(["build"].iter().chain(targets));
         let paths = outcome["targets"].as_array().unwrap().iter();
         paths.map(|built| built["path"].as_str().unwrap().to_owned()).collect()
     }

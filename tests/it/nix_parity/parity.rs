@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::nix::Nix;
-use super::objects::{Cache, Project, shell_root};
-use super::trees::{Numbers, Unlock, generated, remarkable};
+use super::objects::{Cache, Recipes};
+use super::trees::{Numbers, generated, remarkable};
 use super::{Kiln, succeeded};
+use crate::support::Scratch;
 
 /// Compares everything that both can say about a tree, and exchanges NARs in both directions.
 fn same_for_both(kiln: &Kiln, nix: &Nix, tree: &Path, work: &Path) {
@@ -38,8 +39,7 @@ fn base_name(path: &serde_json::Value) -> &str {
 #[test]
 fn remarkable_trees_are_the_same_to_nix() {
     let Some(nix) = Nix::find() else { return };
-    let (kiln, work) = (Kiln::new(), tempfile::tempdir().unwrap());
-    let _unlock = Unlock(work.path());
+    let (kiln, work) = (Kiln::new(), Scratch::new());
     remarkable(work.path()).iter().for_each(|tree| same_for_both(&kiln, &nix, tree, work.path()));
     assert_eq!(kiln.json(["store", "verify"])["problems"], serde_json::json!([]));
 }
@@ -47,8 +47,7 @@ fn remarkable_trees_are_the_same_to_nix() {
 #[test]
 fn generated_trees_are_the_same_to_nix() {
     let Some(nix) = Nix::find() else { return };
-    let (kiln, work) = (Kiln::new(), tempfile::tempdir().unwrap());
-    let _unlock = Unlock(work.path());
+    let (kiln, work) = (Kiln::new(), Scratch::new());
     (1..=12).for_each(|seed| same_for_both(&kiln, &nix, &generated(work.path(), seed), work.path()));
 }
 
@@ -115,12 +114,12 @@ fn declared_and_found_references_are_addressed_as_nix_does_it() {
 
 #[test]
 fn builds_that_name_themselves_their_siblings_and_their_inputs_are_addressed_as_nix_does_it() {
-    let (Some(nix), Some(shell)) = (Nix::find(), shell_root()) else { return };
+    let Some(nix) = Nix::find() else { return };
     for bare in [false, true] {
         let kiln = Kiln::new();
-        let mut project = Project::new(&kiln, &shell);
-        let names = project.generated(14, 3, bare);
-        let paths = project.build(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut recipes = Recipes::new(&kiln);
+        let names = recipes.generated(14, 3, bare);
+        let paths = recipes.build(&names.iter().map(String::as_str).collect::<Vec<_>>());
         let refers_to_itself = |path: &&String| kiln.json(["store", "refs", path]).to_string().contains(path.as_str());
         assert!(paths.iter().filter(refers_to_itself).count() >= 5, "too few of the generated objects refer to themselves");
         let closure = String::from_utf8(paths.iter().flat_map(|path| kiln.run(["store", "closure", path])).collect()).unwrap();
@@ -136,11 +135,11 @@ fn builds_that_name_themselves_their_siblings_and_their_inputs_are_addressed_as_
 #[test]
 fn nix_refuses_an_object_whose_self_reference_or_address_was_changed() {
     // The control: that Nix takes our objects would show nothing if it took any.
-    let (Some(nix), Some(shell)) = (Nix::find(), shell_root()) else { return };
+    let Some(nix) = Nix::find() else { return };
     let kiln = Kiln::new();
-    let mut project = Project::new(&kiln, &shell);
-    project.derivation("me", &[], &["out"], "echo $out > $out");
-    let paths = project.build(&["me"]);
+    let mut recipes = Recipes::new(&kiln);
+    recipes.derivation("me", &[], &["out"], "echo $out > $out");
+    let paths = recipes.build(&["me"]);
     let path = paths[0].as_str();
     let nothing = |_: &str| String::new();
     for (field, change) in [("References", nothing as fn(&str) -> String), ("CA", another_hash), ("NarHash", another_hash)] {

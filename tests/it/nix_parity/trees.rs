@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use crate::support::is_root;
+
 /// Numbers that look random and are the same each time (xorshift).
 pub(super) struct Numbers(u64);
 
@@ -71,10 +73,6 @@ const ROOT_DIR_MODES: [u32; 3] = [0o000, 0o111, 0o2000];
 /// Lengths around the padding of strings and the blocks of readers.
 const LENGTHS: [usize; 12] = [0, 1, 7, 8, 9, 31, 4095, 4096, 65_537, 262_143, 262_144, 262_200];
 
-pub(super) fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
-}
-
 fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
@@ -99,7 +97,7 @@ pub(super) fn remarkable(top: &Path) -> Vec<PathBuf> {
 
 fn deep(top: &Path) {
     let mut path = top.to_owned();
-    (0..300).for_each(|level| path.push(if level % 2 == 0 { "d" } else { "-" }));
+    (0..250).for_each(|level| path.push(if level % 2 == 0 { "d" } else { "-" }));
     fs::create_dir_all(&path).unwrap();
     fs::write(path.join("bottom"), "bottom").unwrap();
 }
@@ -166,15 +164,4 @@ pub(super) fn generated(top: &Path, seed: u64) -> PathBuf {
         set_mode(dir, DIR_MODES[numbers.below(DIR_MODES.len())]);
     }
     tree
-}
-
-/// Makes everything below `top` writable again, so that it can be removed.
-pub(super) struct Unlock<'a>(pub(super) &'a Path);
-
-impl Drop for Unlock<'_> {
-    fn drop(&mut self) {
-        for entry in walkdir::WalkDir::new(self.0).into_iter().flatten().filter(|entry| entry.file_type().is_dir()) {
-            let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o755));
-        }
-    }
 }
