@@ -99,7 +99,7 @@ pub(super) fn remarkable(top: &Path) -> Vec<PathBuf> {
 
 fn deep(top: &Path) {
     let mut path = top.to_owned();
-    (0..300).for_each(|level| path.push(if level % 2 == 0 { "d" } else { "-" }));
+    (0..250).for_each(|level| path.push(if level % 2 == 0 { "d" } else { "-" }));
     fs::create_dir_all(&path).unwrap();
     fs::write(path.join("bottom"), "bottom").unwrap();
 }
