@@ -289,8 +289,11 @@ fn cost_of_a_sandbox() {
 #[test]
 fn a_sandbox_ends_with_the_kiln_that_started_it_even_by_kill_9() {
     let mark = format!("{}", 89_000 + std::process::id() % 1000);
+    // What is killed cannot clean up.
+    let scratch = tempfile::tempdir().unwrap();
     let mut kiln = Command::new(std::env::current_exe().unwrap());
-    kiln.args(["--ignored", "--exact", "sandbox::a_kiln_that_waits", "--nocapture"]).env("KILN_TEST_MARK", &mark).stdout(Stdio::null());
+    kiln.args(["--ignored", "--exact", "sandbox::a_kiln_that_waits", "--nocapture"]).stdout(Stdio::null());
+    kiln.env("KILN_TEST_MARK", &mark).env("TMPDIR", scratch.path());
     let mut kiln = kiln.spawn().unwrap();
     wait_until(|| is_running_inside(&mark));
     kiln.kill().unwrap();
