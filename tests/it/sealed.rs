@@ -14,12 +14,7 @@ use kiln::sandbox::{
     BUILD_PATH, Bind, HostIdentity, Limits, RunningSandbox, SCRIPT_PATH, SandboxError, SandboxExit, SandboxSpec, Stdio3, spawn_program,
 };
 
-use crate::support::until_exit;
-
-/// The kiln under test.
-pub(crate) fn kiln() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_kiln"))
-}
+use crate::support::{kiln, until_exit};
 
 const TOOLS: [&str; 18] = [
     "sh", "true", "cat", "ls", "id", "touch", "mkdir", "rm", "chmod", "sleep", "env", "stat", "readlink", "ln", "mv", "head", "uname", "dd",

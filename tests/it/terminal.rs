@@ -9,7 +9,8 @@ use kiln::sandbox::{Stdio3, run_at_terminal, spawn_program};
 use nix::pty::{OpenptyResult, openpty};
 
 use crate::escapes;
-use crate::sealed::{Sealed, kiln};
+use crate::sealed::Sealed;
+use crate::support::kiln;
 
 /// Everything that is written to the other side of a terminal.
 fn read_all(master: OwnedFd) -> String {

@@ -35,7 +35,8 @@ impl Nix {
         let below = |name: &str| self.dir.path().join(name);
         let mut command = Command::new(program);
         command.args(args).env("HOME", below("home")).env("XDG_CACHE_HOME", below("home/.cache"));
-        command.env("NIX_REMOTE", "").env("NIX_STORE_DIR", "/kiln/store").env("NIX_CONF_DIR", below("etc"));
+        // Nix wants a name, and the user may have none.
+        command.env("USER", "somebody").env("NIX_REMOTE", "").env("NIX_STORE_DIR", "/kiln/store").env("NIX_CONF_DIR", below("etc"));
         command.env("NIX_STATE_DIR", below("var")).env("NIX_LOG_DIR", below("log"));
         command
     }
