@@ -21,6 +21,13 @@ pub struct FileLock {
     path: PathBuf,
 }
 
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // A process that another thread is just starting has a copy of the descriptor, and with it the lock, until it executes its program.
+        let _ = self.file.unlock();
+    }
+}
+
 impl FileLock {
     fn open(path: &Path) -> Result<File, PathError> {
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).at("open the lock", path)

@@ -15,7 +15,19 @@ use super::{IoResultExt, PathError};
 /// A held lock; dropping it lets go.
 #[derive(Debug)]
 pub struct RangeLock {
-    _file: File,
+    file: File,
+    key: u64,
+}
+
+/// The byte that stands for a key.
+fn range(kind: libc::c_int, key: u64) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: (key >> 2) as libc::off_t,
+        l_len: 1,
+        l_pid: 0,
+    }
 }
 
 impl RangeLock {
@@ -25,18 +37,19 @@ impl RangeLock {
     /// If the lock file cannot be made.
     pub fn try_take(path: &Path, key: u64) -> Result<Option<Self>, PathError> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).at("open the lock", path)?;
-        let range = libc::flock {
-            l_type: libc::F_WRLCK as libc::c_short,
-            l_whence: libc::SEEK_SET as libc::c_short,
-            l_start: (key >> 2) as libc::off_t,
-            l_len: 1,
-            l_pid: 0,
-        };
-        match fcntl(&file, FcntlArg::F_OFD_SETLK(&range)) {
-            Ok(_) => Ok(Some(Self { _file: file })),
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&range(libc::F_WRLCK, key))) {
+            Ok(_) => Ok(Some(Self { file, key })),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
             Err(error) => Err(PathError::new("lock", path, error)),
         }
+    }
+}
+
+impl Drop for RangeLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that another thread is just starting has a copy of the descriptor until it executes its
+        // program. If this fails, the lock goes with the last copy.
+        let _ = fcntl(&self.file, FcntlArg::F_OFD_SETLK(&range(libc::F_UNLCK, self.key)));
     }
 }
 
