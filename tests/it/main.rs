@@ -8,6 +8,7 @@ mod escapes;
 mod flagship;
 mod layers;
 mod nix_parity;
+mod pages;
 mod sandbox;
 mod sealed;
 mod support;
