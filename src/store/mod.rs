@@ -99,13 +99,10 @@ impl Store {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(dir).at("create the store directory", dir)?;
         let dir = fs::canonicalize(dir).at("resolve", dir)?;
-        match read_format(&dir)? {
-            Some(_) => Self::open_at(dir),
-            None => {
-                create(&dir)?;
-                Self::open_at(dir)
-            }
+        if read_format(&dir)?.is_none() {
+            create(&dir)?;
         }
+        Self::open_at(dir)
     }
 
     /// Opens the store at `dir`, which must exist.
@@ -178,8 +175,17 @@ fn read_format(dir: &Path) -> Result<Option<u32>, StoreError> {
     }
 }
 
-/// Makes the directories and the database of a new store. Several processes may do so at once; `format` is written last.
+/// Makes the directories and the database of a new store; `format` is written last. Of several processes that want to, one does it while the
+/// others wait: SQLite's own waiting does not cover turning on the write-ahead log.
 fn create(dir: &Path) -> Result<(), StoreError> {
+    let lock = File::open(dir).at("open", dir)?;
+    lock.lock().at("lock", dir)?;
+    let created = if read_format(dir)?.is_none() { create_alone(dir) } else { Ok(()) };
+    lock.unlock().at("unlock", dir)?;
+    created
+}
+
+fn create_alone(dir: &Path) -> Result<(), StoreError> {
     for name in ["objects", "logs", "builds", "failed", "roots/run", "locks", "trash"] {
         let path = dir.join(name);
         fs::create_dir_all(&path).at("create", &path)?;
