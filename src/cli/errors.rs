@@ -42,6 +42,8 @@ impl From<StoreError> for Failure {
             StoreError::NotAStore { .. } => failure
                 .code(exit::BAD_REQUEST)
                 .hint("`kiln build` and `kiln store add` make a store where there is none; `--store DIR` names another"),
+            StoreError::NoMatch { .. } => failure.code(exit::BAD_REQUEST).hint("`kiln store ls` lists all objects"),
+            StoreError::Ambiguous { .. } => failure.code(exit::BAD_REQUEST).hint("give more of the digest"),
             StoreError::OtherFormat { .. } => {
                 failure.code(exit::BAD_REQUEST).hint("use the kiln that made it, or another store (`--store DIR`); nothing was changed")
             }

@@ -63,6 +63,14 @@ impl Progress {
         }
     }
 
+    fn blocked(&self, id: StepId) {
+        if self.ui.quiet {
+            return;
+        }
+        let name = self.running().get(&id).map(|running| running.name.clone()).unwrap_or_default();
+        self.tell(format!("{} {}: another kiln is at it", paint(YELLOW, "waiting for"), harmless(&name)));
+    }
+
     fn ended(&self, id: StepId) -> Option<Running> {
         let running = self.running().remove(&id)?;
         if let Some(bar) = &running.bar {
@@ -106,10 +114,7 @@ impl Reporter for Progress {
     fn report(&self, event: &Event<'_>) {
         match event {
             Event::Started { id, name, work, waiting, .. } => self.started(*id, name, *work, *waiting),
-            Event::Blocked { id } => {
-                let name = self.running().get(id).map(|running| running.name.clone()).unwrap_or_default();
-                self.tell(format!("{} {}: another kiln is at it", paint(YELLOW, "waiting for"), harmless(&name)));
-            }
+            Event::Blocked { id } => self.blocked(*id),
             Event::Received { id, bytes, total } => {
                 if let Some(bar) = self.running().get(id).and_then(|running| running.bar.as_ref()) {
                     let total = total.map(|total| format!(" of {}", HumanBytes(total))).unwrap_or_default();

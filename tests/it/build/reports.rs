@@ -152,3 +152,20 @@ fn a_failure_is_one_json_object_without_colour() {
     assert_eq!(json["details"], serde_json::json!(["declared at derivations/test.star:5:12", "the log ends with", "| trouble"]));
     assert!(json["hints"][0].as_str().unwrap().contains("kiln log x"));
 }
+
+#[test]
+fn an_object_that_is_not_there_or_not_the_only_one_is_a_wrong_request() {
+    let project = Project::new().recipe(r#"targets = {"x": sh("x", "echo > $out")}"#);
+    project.kiln(["build", "x"]).success();
+    for command in ["info", "refs", "closure", "verify"] {
+        project.kiln(["store", command, "zzz"]).code(2).stderr_has("`zzz` names nothing in the store").hint("kiln store ls");
+    }
+    // A digest begins with one of 32 characters, so two of 33 objects begin alike.
+    (0..33).for_each(|number| project.write(&format!("many/{number}"), number.to_string()));
+    let paths: Vec<String> = (0..33).map(|number| format!("many/{number}")).collect();
+    let added = project.kiln(["store", "add"].map(str::to_owned).into_iter().chain(paths)).success().out;
+    let mut firsts: Vec<&str> = added.lines().map(|path| &path["/kiln/store/".len()..][..1]).collect();
+    firsts.sort_unstable();
+    let shared = firsts.windows(2).find(|pair| pair[0] == pair[1]).unwrap()[0];
+    project.kiln(["store", "info", shared]).code(2).stderr_has("could be any of").hint("more of the digest");
+}

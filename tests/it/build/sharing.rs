@@ -13,7 +13,9 @@ targets = {"slow": slow, "user": sh("user", "cat $slow > $out", inputs = {"slow"
     let first = project.start(["build", "slow"]);
     eventually("the first kiln builds", || !processes(&mark).is_empty());
     let second = project.start(["build", "user"]);
+    let quiet = project.start(["build", "slow", "--quiet"]);
     let (first, second) = (first.wait().success().built(&["slow"]), second.wait().success());
+    quiet.wait().success().stdout(&first.out).stderr("");
     second.built(&["user"]).stderr_has("waiting for slow: another kiln is at it").stderr_has("found slow");
     // The bytes are random: had it been built twice, there would be two of them.
     assert_eq!(project.objects(), ["busybox", "slow", "user"]);
