@@ -43,16 +43,16 @@ rec {
 }
 NIX
 cat > src/one.nix <<'NIX'
-let l = import ./lib.nix; in l.drv "one" "echo one > $out" {}
+let l = import ./lib.nix; in l.drv "one" "echo one $salt > $out" {}
 NIX
 cat > src/chain.nix <<'NIX'
 { n }: let l = import ./lib.nix;
-  go = i: if i == 0 then l.drv "c0" "echo 0 > $out" {} else l.drv "c${toString i}" "echo $prev > $out" { prev = go (i - 1); };
+  go = i: if i == 0 then l.drv "c0" "echo 0 $salt > $out" {} else l.drv "c${toString i}" "echo $prev > $out" { prev = go (i - 1); };
 in go (n - 1)
 NIX
 cat > src/fan.nix <<'NIX'
 { n }: let l = import ./lib.nix;
-  leaf = i: l.drv "f${toString i}" "echo ${toString i} > $out" {};
+  leaf = i: l.drv "f${toString i}" "echo ${toString i} $salt > $out" {};
 in l.drv "fan" "echo $deps > $out" { deps = builtins.genList leaf n; }
 NIX
 
@@ -67,11 +67,11 @@ STAR
     cat; } > "kiln/$1/derivations/default.star"
 }
 kiln_project one <<'STAR'
-targets = {"one": derivation(name = "one", root = root, env = env, script = "echo one > $out")}
+targets = {"one": derivation(name = "one", root = root, env = env, script = "echo one $salt > $out")}
 STAR
 kiln_project chain <<'STAR'
 def chain(n):
-    last = derivation(name = "c0", root = root, env = env, script = "echo 0 > $out")
+    last = derivation(name = "c0", root = root, env = env, script = "echo 0 $salt > $out")
     for i in range(1, n):
         last = derivation(name = "c%d" % i, root = root, env = env, inputs = {"prev": last}, script = "echo $prev > $out")
     return last
@@ -79,13 +79,13 @@ targets = {"chain": chain(int(param("n", "100")))}
 STAR
 kiln_project fan <<'STAR'
 def fan(n):
-    leaves = {"d%d" % i: derivation(name = "f%d" % i, root = root, env = env, script = "echo %d > $out" % i) for i in range(n)}
+    leaves = {"d%d" % i: derivation(name = "f%d" % i, root = root, env = env, script = "echo %d $salt > $out" % i) for i in range(n)}
     names = " ".join(["$" + label for label in leaves])
     return derivation(name = "fan", root = root, env = env, inputs = leaves, script = "echo %s > $out" % names)
 targets = {"fan": fan(int(param("n", "1000")))}
 STAR
 
-# A new salt makes everything new to both.
+# A new salt makes everything new to both: derivations and outputs.
 salt() {
   head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n' > src/salt
   for project in kiln/*/derivations; do cp src/salt "$project/salt"; done
