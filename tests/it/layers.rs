@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room, from the bottom, and what it may use beside itself and `model`.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("model", &[]),
     ("fsio", &[]),
     ("archive", &["fsio"]),
     ("sandbox", &["fsio"]),
     ("store", &["archive", "fsio"]),
     ("recipe", &["fsio"]),
-    ("build", &["archive", "fsio", "sandbox", "store"]),
-    ("cli", &["archive", "build", "fsio", "recipe", "sandbox", "store"]),
+    ("cache", &["archive", "fsio", "store"]),
+    ("build", &["archive", "cache", "fsio", "sandbox", "store"]),
+    ("cli", &["archive", "build", "cache", "fsio", "recipe", "sandbox", "store"]),
 ];
 
 fn source() -> PathBuf {
