@@ -54,7 +54,7 @@ impl Workshop<'_> {
         let objects: Vec<Staged> = by_output.into_values().collect();
         self.note_staged(&objects);
         let derivations = vec![new_derivation(realise)?];
-        let registration = Registration { objects, traces: vec![trace], records: vec![record], derivations };
+        let registration = Registration { objects, traces: vec![trace], records: vec![record], derivations, ..Registration::default() };
         Ok(Finished { outputs, registration, outcome: Outcome::Done, lock: None })
     }
 

@@ -53,10 +53,7 @@ fn work(store: &Store, incoming: &Receiver<Entry>) -> Result<(), StoreError> {
         let mut locks = vec![lock];
         for (next, lock) in incoming.try_iter().take(QUEUE) {
             locks.push(lock);
-            batch.objects.extend(next.objects);
-            batch.traces.extend(next.traces);
-            batch.records.extend(next.records);
-            batch.derivations.extend(next.derivations);
+            batch.extend(next);
         }
         store.register(&batch)?;
         drop(locks);

@@ -14,12 +14,29 @@
 //! Not here: when to ask a cache (`build`), and how objects are staged and registered (`store`).
 
 mod backend;
+mod claims;
 mod directory;
 pub mod entry;
 mod error;
+mod fetch;
+mod follow;
+mod info;
+mod pack;
+mod parallel;
+mod publish;
+mod pull;
+mod push;
+mod reader;
+mod set;
 pub mod signing;
 pub mod statement;
 
 pub use backend::{Backend, Existing, Listed, Reading, Source};
 pub use directory::Directory;
 pub use error::CacheError;
+pub use follow::follow;
+pub use info::{CacheInfo, DEFAULT_PRIORITY};
+pub use pull::{OnPull, PullEvent, Pulled, Puller};
+pub use push::{OnPush, PushEvent, PushOptions, Pushed, Pusher};
+pub use reader::{Cache, read_info};
+pub use set::{CacheSet, Trouble};

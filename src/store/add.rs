@@ -108,6 +108,25 @@ impl Store {
         self.place(&tree, PathInfo { registered: now(), ..claimed.clone() }, first_link)
     }
 
+    /// Stages the object `claimed` if it lies in its place already, whole but not valid: what somebody left who was interrupted. It is checked
+    /// as a NAR is.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn stage_leftover(&self, claimed: &PathInfo) -> Result<Option<Staged>, StoreError> {
+        let place = self.physical(&claimed.path);
+        let valid = self.hold([&claimed.path])?.contains(&claimed.path);
+        if valid || place.symlink_metadata().is_err() || !claimed.path_is_consistent() {
+            return Ok(None);
+        }
+        let Ok((found, first_link)) = addressed(&place, claimed) else { return Ok(None) };
+        if found != claimed.ca || !place::is_whole(&place, claimed) {
+            return Ok(None);
+        }
+        canonicalise(&place, self.owner)?;
+        Ok(Some(Staged { info: PathInfo { registered: now(), ..claimed.clone() }, first_link, was_valid: false }))
+    }
+
     fn register_one(&self, staged: Staged) -> Result<PathInfo, StoreError> {
         let info = staged.info.clone();
         self.register(&Registration { objects: vec![staged], ..Registration::default() })?;
