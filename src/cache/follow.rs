@@ -1,9 +1,10 @@
 //! Follow: pushes what a store's builds give, as they finish.
 //!
-//! In: a pusher, and a mark in the store's list of builds. It ends when its stop flag is set. A cache that cannot be reached is tried again;
+//! In: a pusher, and a mark in the store's list of builds. It ends when it is told that all builds are done. A cache that cannot be reached is tried again;
 //! what was built meanwhile waits.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::CacheError;
@@ -17,27 +18,32 @@ const REST: Duration = Duration::from_secs(10);
 /// How often the stop flag is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Pushes the outputs of all strictly sealed builds behind `mark` (see `Store::record_mark`), until asked to stop.
+/// Pushes the outputs of all strictly sealed builds behind `mark` (see `Store::record_mark`); ends when `done` is set and everything that was
+/// built before is pushed, or when the pusher is stopped.
 ///
 /// # Errors
-/// If the store fails, or the cache is none. That it cannot be reached is reported, and it is tried again.
-pub fn follow(pusher: &Pusher<'_>, mark: i64, on: OnPush<'_>) -> Result<Pushed, CacheError> {
+/// If the store fails, or the cache is none. That it cannot be reached is reported, and it is tried again, but for the last time.
+pub fn follow(pusher: &Pusher<'_>, mark: i64, done: &AtomicBool, on: OnPush<'_>) -> Result<Pushed, CacheError> {
     let mut follower = Follower { pusher, mark, waiting: BTreeSet::new(), total: Pushed::default() };
     let mut pause = Duration::ZERO;
-    while follower.sleep(pause) {
+    loop {
+        follower.sleep(pause, done);
         pause = POLL;
+        let last = done.load(Ordering::SeqCst);
         follower.look()?;
         match follower.push(on) {
             Ok(()) => {}
-            Err(CacheError::Stopped) => break,
-            Err(error @ (CacheError::Unavailable { .. } | CacheError::Refused { .. })) => {
+            Err(CacheError::Stopped) => return Ok(follower.total),
+            Err(error @ (CacheError::Unavailable { .. } | CacheError::Refused { .. })) if !last => {
                 on(&PushEvent::Trouble(&error));
                 pause = REST;
             }
             Err(error) => return Err(error),
         }
+        if last || pusher.check_stop().is_err() {
+            return Ok(follower.total);
+        }
     }
-    Ok(follower.total)
 }
 
 struct Follower<'a> {
@@ -48,17 +54,12 @@ struct Follower<'a> {
 }
 
 impl Follower<'_> {
-    /// Waits; false if asked to stop.
-    fn sleep(&self, pause: Duration) -> bool {
+    /// Waits, unless there is nothing more to wait for.
+    fn sleep(&self, pause: Duration, done: &AtomicBool) {
         let start = Instant::now();
-        while self.pusher.check_stop().is_ok() {
-            let left = pause.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                return true;
-            }
-            std::thread::sleep(left.min(LOOK));
+        while self.pusher.check_stop().is_ok() && !done.load(Ordering::SeqCst) && start.elapsed() < pause {
+            std::thread::sleep(LOOK);
         }
-        false
     }
 
     fn look(&mut self) -> Result<(), CacheError> {
@@ -79,12 +80,12 @@ impl Follower<'_> {
             return Ok(());
         }
         match self.pusher.push(&waiting, on) {
-            Ok(pushed) => self.add(pushed),
+            Ok(pushed) => self.total.add(pushed),
             // One at a time, then: what is gone, or must not be sent, keeps the others back no longer.
             Err(error) if leaves_out(&error) => {
                 for path in &waiting {
                     match self.pusher.push(std::slice::from_ref(path), on) {
-                        Ok(pushed) => self.add(pushed),
+                        Ok(pushed) => self.total.add(pushed),
                         Err(error) if leaves_out(&error) => on(&PushEvent::Trouble(&error)),
                         Err(error) => return Err(error),
                     }
@@ -95,14 +96,6 @@ impl Follower<'_> {
         }
         self.waiting.clear();
         Ok(())
-    }
-
-    fn add(&mut self, pushed: Pushed) {
-        self.total.objects += pushed.objects;
-        self.total.present += pushed.present;
-        self.total.sent += pushed.sent;
-        self.total.traces += pushed.traces;
-        self.total.known_traces += pushed.known_traces;
     }
 }
 

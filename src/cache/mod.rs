@@ -30,6 +30,7 @@ mod reader;
 mod set;
 pub mod signing;
 pub mod statement;
+mod testimony;
 
 pub use backend::{Backend, Existing, Listed, Reading, Source};
 pub use directory::Directory;
@@ -40,3 +41,4 @@ pub use pull::{OnPull, PullEvent, Pulled, Puller};
 pub use push::{OnPush, PushEvent, PushOptions, Pushed, Pusher};
 pub use reader::{Cache, read_info};
 pub use set::{CacheSet, Trouble};
+pub use testimony::Claim;

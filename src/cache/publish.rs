@@ -7,7 +7,8 @@
 //! The trace is written last: where it is, record, log and derivation are. Builds by one key that disagree are lines of one entry; nothing that
 //! was said is ever taken back.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::backend::Existing;
 use super::entry::EntryName;
@@ -18,11 +19,24 @@ use super::reader::read_whole;
 use super::set::QUESTIONS;
 use super::signing::SecretKey;
 use super::statement::{SignedRecord, SignedTrace, read_traces, write_traces};
-use crate::model::{BuildRecord, BuildTrace, SandboxLevel, StorePath};
+use crate::model::{BuildRecord, BuildTrace, DerivationHash, OutputName, SandboxLevel, StorePath};
 use crate::store::Store;
 
 /// Bytes of an entry of traces at most.
 const LONGEST: u64 = 1 << 20;
+
+/// Statements that were written or found in the cache: what was said is never taken back, so nobody need look again.
+#[derive(Debug, Default)]
+pub(super) struct Said(Mutex<HashSet<Claim>>);
+
+/// A resolved derivation and what it came out as.
+type Claim = (DerivationHash, BTreeMap<OutputName, StorePath>);
+
+impl Said {
+    fn set(&self) -> MutexGuard<'_, HashSet<Claim>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What is known about one build of this store.
 #[derive(Debug)]
@@ -63,13 +77,20 @@ pub(super) fn statements(store: &Store, paths: &[StorePath]) -> Result<Vec<State
 
 /// Writes the statements that are not there yet. Gives their number, and that of the others.
 pub(super) fn publish(pusher: &Pusher<'_>, key: &SecretKey, statements: &[Statement]) -> Result<(usize, usize), CacheError> {
-    let results = parallel::map(statements, QUESTIONS, |statement| {
+    let claim = |statement: &Statement| (statement.trace.resolved, statement.trace.outputs.clone());
+    let unsure: Vec<&Statement> = {
+        let said = pusher.said.set();
+        statements.iter().filter(|statement| !said.contains(&claim(statement))).collect()
+    };
+    let results = parallel::map(&unsure, QUESTIONS, |statement| {
         pusher.check_stop()?;
-        publish_one(pusher, key, statement)
+        let news = publish_one(pusher, key, statement)?;
+        pusher.said.set().insert(claim(statement));
+        Ok::<bool, CacheError>(news)
     });
     let news = results.into_iter().collect::<Result<Vec<bool>, _>>()?;
     let sent = news.iter().filter(|news| **news).count();
-    Ok((sent, news.len() - sent))
+    Ok((sent, statements.len() - sent))
 }
 
 /// Writes one statement; false if it is there.

@@ -63,6 +63,15 @@ pub struct Pulled {
     pub received: u64,
 }
 
+impl Pulled {
+    /// Adds what another pull came to.
+    pub fn add(&mut self, other: Self) {
+        self.objects += other.objects;
+        self.bytes += other.bytes;
+        self.received += other.received;
+    }
+}
+
 /// Pulls into one store from one set of caches. Several pulls at once fetch each object once.
 #[derive(Debug)]
 pub struct Puller<'a> {

@@ -78,18 +78,31 @@ pub struct Pushed {
     pub known_traces: usize,
 }
 
+impl Pushed {
+    /// Adds what another push came to.
+    pub fn add(&mut self, other: Self) {
+        self.objects += other.objects;
+        self.present += other.present;
+        self.sent += other.sent;
+        self.traces += other.traces;
+        self.known_traces += other.known_traces;
+    }
+}
+
 /// Pushes from one store into one cache.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Pusher<'a> {
     pub(super) store: &'a Store,
     pub(super) backend: &'a dyn Backend,
     pub(super) options: PushOptions<'a>,
+    /// Statements that are known to be there.
+    pub(super) said: publish::Said,
 }
 
 impl<'a> Pusher<'a> {
     /// A pusher. Nothing is asked or sent yet.
     pub fn new(store: &'a Store, backend: &'a dyn Backend, options: PushOptions<'a>) -> Self {
-        Self { store, backend, options }
+        Self { store, backend, options, said: publish::Said::default() }
     }
 
     /// Pushes these paths with all they refer to, and, with a key, what is known about the builds behind them.

@@ -29,6 +29,12 @@ pub(super) struct Member {
     broken: AtomicBool,
 }
 
+impl Member {
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+}
+
 impl CacheSet {
     /// These caches. None of them is asked yet.
     pub fn new(caches: Vec<Cache>) -> Self {
@@ -58,7 +64,7 @@ impl CacheSet {
             known.sort_unstable();
             known.into_iter().map(|(_, index)| index).collect()
         });
-        order.iter().map(|index| &self.members[*index]).filter(|member| !member.broken.load(Ordering::Relaxed)).collect()
+        order.iter().map(|index| &self.members[*index]).filter(|member| !member.is_broken()).collect()
     }
 
     /// What a cache gave; nothing if it failed, which is reported.
