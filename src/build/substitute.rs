@@ -112,8 +112,7 @@ impl<'a> Substituter<'a> {
 
     fn disagree(&self, asked: &Asked, claims: &[Claim]) {
         let said = |claim: &Claim| Said { outputs: claim.outputs.clone(), signers: claim.signed.keys().map(ToString::to_string).collect() };
-        let disagreement =
-            Disagreement { name: asked.name.clone(), resolved: asked.resolved, claims: claims.iter().map(said).collect() };
+        let disagreement = Disagreement { name: asked.name.clone(), resolved: asked.resolved, claims: claims.iter().map(said).collect() };
         self.reporter.report(&Event::Disagreement { disagreement: &disagreement });
         self.state().disagreements.push(disagreement);
     }

@@ -170,7 +170,13 @@ impl<'a> Workshop<'a> {
         let fail = |error: StepError| failure(step, error);
         let lock = self.lock(id, &realise.resolved_hash).map_err(fail)?;
         if let Some(outputs) = self.made_meanwhile(realise).map_err(|error| fail(error.into()))? {
-            return Ok(Finished { outputs, registration: Registration::default(), outcome: Outcome::Found, lock: None, pulled: Pulled::default() });
+            return Ok(Finished {
+                outputs,
+                registration: Registration::default(),
+                outcome: Outcome::Found,
+                lock: None,
+                pulled: Pulled::default(),
+            });
         }
         let finished = match &realise.resolved.builder {
             Builder::Fetch(fetch) => self.fetch(id, realise, fetch).map_err(fail),

@@ -40,7 +40,8 @@ impl Cache {
         let entry: EntryName = narinfo.url.parse()?;
         let claimed = narinfo.path_info().ok_or_else(|| self.lie(&entry, "the object cannot prove itself"))?;
         let trouble = Trouble::default();
-        let packed = Resuming { backend: self.backend(), entry: &entry, open: None, at: 0, length: None, trouble: trouble.clone(), stop, received };
+        let packed =
+            Resuming { backend: self.backend(), entry: &entry, open: None, at: 0, length: None, trouble: trouble.clone(), stop, received };
         let mut nar = decompress(narinfo.compression, packed).map_err(|error| self.lie(&entry, error.to_string()))?;
         let staged = store.stage_nar(&mut nar, &claimed);
         // Whatever went wrong with the transfer spoils the NAR too, so it comes first.
@@ -50,7 +51,9 @@ impl Cache {
         let staged = staged.map_err(|error| self.blame(&entry, error))?;
         match nar.read(&mut [0]) {
             Ok(0) => Ok(staged),
-            _ => Err(trouble.take().unwrap_or_else(|| self.lie(&entry, format!("more than the claimed {} bytes come out", claimed.nar_size)))),
+            _ => Err(trouble
+                .take()
+                .unwrap_or_else(|| self.lie(&entry, format!("more than the claimed {} bytes come out", claimed.nar_size)))),
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::build::substitute::Disagreement;
 use crate::build::event::{Event, Outcome, Reporter, StepId, Work};
+use crate::build::substitute::Disagreement;
 
 use super::ui::{self, DIM, GREEN, RED, Ui, YELLOW, harmless, paint};
 

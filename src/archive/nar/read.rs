@@ -25,12 +25,14 @@ use crate::fsio::PathError;
 use crate::model::Sha256;
 
 /// What [`restore`] read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
     /// SHA-256 of the NAR.
     pub nar_hash: Sha256,
     /// Bytes of the NAR.
     pub nar_size: u64,
+    /// The first symbolic link in it, relative to the tree, if there is any (empty if the tree is a link itself).
+    pub first_link: Option<PathBuf>,
 }
 
 /// Reads a NAR to its end and lays it out at `dest`, which must not exist: files 0444 or 0555 with mtime 1, directories writable.
@@ -41,11 +43,12 @@ pub struct Restored {
 /// If the NAR breaks a rule, ends early, is followed by something or exceeds the limits; if `dest` exists or cannot be written.
 pub fn restore(nar: &mut dyn Read, dest: &Path, limits: &Limits) -> Result<Restored, ArchiveError> {
     let name = CString::new(dest.as_os_str().as_bytes()).map_err(|_| PathError::new("create", dest, Errno::EINVAL))?;
-    let mut restore = Restore { input: Input::new(nar), path: dest.to_owned(), dest, limits, bytes: 0, entries: 0, depth: 0 };
+    let mut restore =
+        Restore { input: Input::new(nar), path: dest.to_owned(), dest, limits, bytes: 0, entries: 0, depth: 0, first_link: None };
     restore.input.expect(MAGIC)?;
     restore.node(AT_FDCWD, &name)?;
     let hashes = restore.input.finish()?;
-    Ok(Restored { nar_size: hashes.len, nar_hash: hashes.plain.finish() })
+    Ok(Restored { nar_size: hashes.len, nar_hash: hashes.plain.finish(), first_link: restore.first_link })
 }
 
 /// The longest file name.
@@ -169,6 +172,7 @@ struct Restore<'a> {
     bytes: u64,
     entries: u64,
     depth: usize,
+    first_link: Option<PathBuf>,
 }
 
 impl Restore<'_> {
@@ -234,6 +238,8 @@ impl Restore<'_> {
             return Err(self.input.malformed("a link target that is empty or holds a NUL"));
         };
         symlinkat(target.as_c_str(), parent, name).map_err(|error| self.failed("create the link", error))?;
+        let here = self.path.strip_prefix(self.dest).unwrap_or(Path::new(""));
+        self.first_link.get_or_insert_with(|| here.to_owned());
         self.input.expect(b")")
     }
 

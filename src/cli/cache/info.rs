@@ -30,8 +30,9 @@ struct Shown {
 /// If it is no cache for kiln.
 pub fn run(globals: &Globals, args: &Args) -> Exit {
     let backend = open::backend(&args.url)?;
-    let info = read_info(&*backend)?
-        .ok_or_else(|| Failure::new(format!("{} is no cache: it has no `nix-cache-info`", backend.location())).hint("`kiln cache push --to` makes one"))?;
+    let info = read_info(&*backend)?.ok_or_else(|| {
+        Failure::new(format!("{} is no cache: it has no `nix-cache-info`", backend.location())).hint("`kiln cache push --to` makes one")
+    })?;
     let shown = Shown { cache: backend.location(), info };
     globals.ui().print(&shown, |shown| {
         table(&[

@@ -17,16 +17,12 @@ pub enum Command {
     #[command(after_help = "Examples:\n  kiln cache keygen team-1\n  kiln cache keygen team-1 --out ~/.config/kiln/keys")]
     Keygen(keygen::Args),
     /// Send targets or objects, with all they refer to, to a cache
-    #[command(
-        after_help = "Examples:\n  kiln cache push --to file:///srv/cache --key team-1.secret runtime\n  \
-                      kiln cache push --to file:///srv/cache --key team-1.secret --follow"
-    )]
+    #[command(after_help = "Examples:\n  kiln cache push --to file:///srv/cache --key team-1.secret runtime\n  \
+                      kiln cache push --to file:///srv/cache --key team-1.secret --follow")]
     Push(push::Args),
     /// Fetch targets or objects, with all they refer to, from a cache
-    #[command(
-        after_help = "Examples:\n  kiln cache pull --from file:///srv/cache /kiln/store/8k90pkn2fan0wl15k96v2md0n20vgdrp-dep\n  \
-                      kiln cache pull --from file:///srv/cache --trusted-key team-1:… runtime"
-    )]
+    #[command(after_help = "Examples:\n  kiln cache pull --from file:///srv/cache /kiln/store/8k90pkn2fan0wl15k96v2md0n20vgdrp-dep\n  \
+                      kiln cache pull --from file:///srv/cache --trusted-key team-1:… runtime")]
     Pull(pull::Args),
     /// Say what a cache says about itself
     #[command(after_help = "Example:\n  kiln cache info file:///srv/cache")]

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::build::Stop;
 use crate::cache::signing::SecretKey;
-use crate::cache::{Backend, CacheError, PushOptions, Pushed, Pusher, follow};
+use crate::cache::{Backend, CacheError, PushEvent, PushOptions, Pushed, Pusher, follow};
 use crate::cli::failure::Failure;
 use crate::cli::info::known_path;
 use crate::cli::session::{self, Globals, ParamArgs};
@@ -99,7 +99,7 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
     let ends = if args.follow { &never } else { stop.as_flag() };
     let pusher = Pusher::new(&store, &*backend, args.how.options(key.as_ref(), args.leaves, ends));
     let progress = Transfer::new(globals.ui(), "pushing");
-    let on = |event: &_| progress.push(event);
+    let on = |event: &PushEvent<'_>| progress.push(event);
     let mut pushed = pusher.push(&paths, &on).map_err(|error| failure(error, &args.what))?;
     if args.follow {
         globals.ui().note(format!("following {}: Ctrl-C ends it", store.dir().display()));
@@ -163,8 +163,8 @@ pub fn while_building<T>(
     let mark = store.record_mark()?;
     let (done, never) = (AtomicBool::new(false), AtomicBool::new(false));
     let pushers: Vec<Pusher<'_>> = to.iter().map(|to| Pusher::new(store, &**to, how.options(key.as_ref(), false, &never))).collect();
-    let trouble = |event: &crate::cache::PushEvent<'_>| {
-        if let crate::cache::PushEvent::Trouble(error) = event {
+    let trouble = |event: &PushEvent<'_>| {
+        if let PushEvent::Trouble(error) = event {
             ui.note(format!("note: {}", ui::harmless(&error.to_string())));
         }
     };
