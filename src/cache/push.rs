@@ -310,3 +310,33 @@ impl Read for CountedReader<'_> {
 pub(super) fn is_gone(error: &CacheError) -> bool {
     matches!(error, CacheError::Store(StoreError::NotValid { .. }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ContentAddress, Sha256};
+
+    fn object(name: &str, references: &[&PathInfo]) -> PathInfo {
+        let references: BTreeSet<StorePath> = references.iter().map(|info| info.path.clone()).collect();
+        let (nar_hash, ca) = (Sha256::of(name), ContentAddress::Recursive(Sha256::of(name)));
+        let path = ca.store_path(&name.parse().unwrap(), &references, true);
+        let references = references.into_iter().chain([path.clone()]).collect();
+        PathInfo { path, nar_hash, nar_size: 1, references, ca, registered: 0 }
+    }
+
+    #[test]
+    fn a_description_waits_for_those_of_all_references_however_fast_its_nar_is() {
+        let base = object("base", &[]);
+        let (left, right) = (object("left", &[&base]), object("right", &[&base]));
+        let top = object("top", &[&base, &left, &right]);
+        let mut order = Order::new(&[base, left, right, top]);
+        assert!(order.packed(3, "top".into()).is_empty());
+        assert!(order.packed(1, "left".into()).is_empty());
+        assert_eq!(order.packed(0, "base".into()), [(0, "base".to_owned())]);
+        assert_eq!(order.described(0), [(1, "left".to_owned())]);
+        assert!(order.described(1).is_empty());
+        assert_eq!(order.packed(2, "right".into()), [(2, "right".to_owned())]);
+        assert_eq!(order.described(2), [(3, "top".to_owned())]);
+        assert!(order.described(3).is_empty() && order.ready.is_empty());
+    }
+}
