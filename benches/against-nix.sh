@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Runs kiln beside Debian's Nix on the same work in the same run, and prints how they compare. See benches/README.md.
-#   usage:  benches/against-nix.sh WORKDIR [section...]     sections: noop cold linear tree gc   (default: all)
+#   usage:  benches/against-nix.sh WORKDIR [section...]     sections: noop cold linear hash tree gc   (default: all)
 #   knobs:  KILN=target/release/kiln RUNS=5 CHAIN=100 FAN=1000 FILES=50000 TREE_MB=1024 JOBS=<cores>
 # Needs (Debian): nix-bin busybox-static python3. As root, because Nix's sandbox needs it. Downloads nothing; touches only WORKDIR.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 W=${1:?usage: against-nix.sh WORKDIR [section...]}
 shift
-SECTIONS=${*:-noop cold linear tree gc}
+SECTIONS=${*:-noop cold linear hash tree gc}
 KILN=$(realpath "${KILN:-$here/../target/release/kiln}")
 RUNS=${RUNS:-5} CHAIN=${CHAIN:-100} FAN=${FAN:-1000} FILES=${FILES:-50000} TREE_MB=${TREE_MB:-1024} JOBS=${JOBS:-$(nproc)}
 BUSYBOX=${BUSYBOX:-$(command -v busybox || true)}
@@ -141,12 +141,18 @@ if wants linear; then
   done
 fi
 
-if wants tree; then
+if wants hash || wants tree; then
   [ -f tree.made ] || { python3 "$here/make_tree.py" tree "$FILES" "$TREE_MB" && touch tree.made; }
   find tree -type f -exec cat {} + > /dev/null # into the page cache
+fi
+
+if wants hash; then
   compare "hash a tree ($FILES files, $TREE_MB MiB)" 0.8 "$RUNS" --peer "nix-hash --type sha256 --base32 $W/tree" \
     --kiln "$KILN store add --dry-run $W/tree"
   compare "dump it as a NAR" - "$RUNS" --peer "nix-store --dump $W/tree" --kiln "$KILN store dump $W/tree"
+fi
+
+if wants tree; then
   object=$("$KILN" store add --dry-run tree)
   [ "$(nix-store --add tree | cut -d/ -f2- | wc -l)" = 1 ] # both must know it now
   in_nix=$(nix-store --add tree)
