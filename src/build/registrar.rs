@@ -1,8 +1,9 @@
-//! Registers what steps have staged, many at once: while one batch reaches the disk, the next one gathers. Steps go on meanwhile, as they can
-//! read what is staged; only the end of the build waits.
+//! Registers what steps have staged, many at once: a batch gathers for a moment, and while it reaches the disk the next one gathers. Steps go on
+//! meanwhile, as they can read what is staged; only the end of the build waits. What a killed build loses is the last moment's work.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
 
 use crate::fsio::RangeLock;
 use crate::store::{Registration, Store, StoreError};
@@ -11,6 +12,9 @@ use super::stop::Stop;
 
 /// Registrations that may wait; each holds a descriptor for its lock, and a process has only so many.
 const QUEUE: usize = 200;
+
+/// How long a batch gathers: in a chain of quick steps, a sync after each would take longer than the steps.
+const GATHER: Duration = Duration::from_millis(200);
 
 /// What is to be registered, and the lock that keeps other processes from building the same until they can see it.
 type Entry = (Registration, Option<RangeLock>);
@@ -50,8 +54,11 @@ impl<'scope> Registrar<'scope> {
 
 fn work(store: &Store, incoming: &Receiver<Entry>) -> Result<(), StoreError> {
     while let Ok((mut batch, lock)) = incoming.recv() {
-        let mut locks = vec![lock];
-        for (next, lock) in incoming.try_iter().take(QUEUE) {
+        let (mut locks, until) = (vec![lock], Instant::now() + GATHER);
+        // At the end of the build the queue is closed, and nobody waits for more.
+        while locks.len() < QUEUE
+            && let Ok((next, lock)) = incoming.recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
             locks.push(lock);
             batch.extend(next);
         }

@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat, readlinkat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
-use nix::unistd::{chdir, fchdir, pivot_root, symlinkat};
+use nix::unistd::{chdir, fchdir, linkat, pivot_root, symlinkat};
 
 use super::dev;
 use super::sources::{Source, Sources};
@@ -97,12 +97,24 @@ impl Tree {
         make_dir(self.top(), c"kiln/store")?;
         let store = clone(Source::plain(&sources.store), MountFlags::WRITABLE)?;
         sys::attach(store.as_fd(), self.top(), c"kiln/store").step(Layer::Root, || "attach /kiln/store".into())?;
+        let mut mount_points = Vec::with_capacity(spec.binds.len());
+        let mut first_file = None;
         for (index, entry) in spec.binds.iter().enumerate() {
             let Some(name) = name_in_store(&entry.target) else { continue };
             let name = CString::new(name).map_err(|_| Errno::EINVAL).step(Layer::Root, || format!("bind {}", entry.target.display()))?;
-            let source = sources.bind(index);
-            let place = Place { dir: store.as_fd(), path: "/dev/kiln/store", name: &name };
-            show(kind_of(source)?, source, place, MountFlags { read_only: !entry.writable, no_exec: false })?;
+            match kind_of(sources.bind(index))? {
+                Type::Symlink => {
+                    link_again(sources.bind(index), store.as_fd(), &name)?;
+                    continue;
+                }
+                Type::Directory => make_dir(store.as_fd(), &name)?,
+                _ => make_alike(store.as_fd(), &name, first_file.get_or_insert_with(|| name.clone()))?,
+            }
+            mount_points.push((index, entry.writable, name));
+        }
+        for (index, writable, name) in &mount_points {
+            let place = Place { dir: store.as_fd(), path: "/dev/kiln/store", name };
+            bind(sources.bind(*index), place, MountFlags { read_only: !writable, no_exec: false })?;
         }
         Ok(())
     }
@@ -163,16 +175,26 @@ struct Place<'a> {
 
 /// Makes a source visible: a link is made again, anything else is bound.
 fn show(kind: Type, source: Source<'_>, place: Place<'_>, flags: MountFlags) -> Result<(), Failure> {
-    let Place { dir, name, .. } = place;
     match kind {
-        Type::Symlink => {
-            let target = readlinkat(source.dir, source.name).step(Layer::Root, || format!("readlink {}", name.to_string_lossy()))?;
-            return symlinkat(target.as_os_str(), dir, name).step(Layer::Root, || format!("symlink {}", name.to_string_lossy()));
-        }
-        Type::Directory => make_dir(dir, name)?,
-        _ => make_file(dir, name)?,
+        Type::Symlink => return link_again(source, place.dir, place.name),
+        Type::Directory => make_dir(place.dir, place.name)?,
+        _ => make_file(place.dir, place.name)?,
     }
     bind(source, place, flags)
+}
+
+/// Makes a link like `source`.
+fn link_again(source: Source<'_>, dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Failure> {
+    let target = readlinkat(source.dir, source.name).step(Layer::Root, || format!("readlink {}", name.to_string_lossy()))?;
+    symlinkat(target.as_os_str(), dir, name).step(Layer::Root, || format!("symlink {}", name.to_string_lossy()))
+}
+
+/// An empty file to mount on: another name of the first one, since names cost a fraction of what new files do. There may be too many.
+fn make_alike(dir: BorrowedFd<'_>, name: &CStr, first: &CStr) -> Result<(), Failure> {
+    match linkat(dir, first, dir, name, AtFlags::empty()) {
+        Ok(()) => Ok(()),
+        Err(_) => make_file(dir, name),
+    }
 }
 
 /// A copy of the source's mount, with these flags.
