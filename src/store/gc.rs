@@ -76,7 +76,11 @@ impl Store {
         let moved = self.unregistered(&held, |path| move_away(path, &trash.join(path.file_name().unwrap_or_default())))?;
         report.leftovers = moved.saturating_sub(report.objects);
         for (index, path) in scratch.iter().enumerate() {
-            move_away(path, &trash.join(format!("scratch-{index}")))?;
+            match move_away(path, &trash.join(format!("scratch-{index}"))) {
+                // Its own process has removed it meanwhile.
+                Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {}
+                moved => moved?,
+            }
         }
         // Whoever else moves something here has the lock, so everything that is there now is complete.
         let runs = list(&self.dir.join("trash"))?;
