@@ -24,7 +24,7 @@
 //! | [`sandbox`] | a spec in, a running sandbox out; the hidden subcommand that becomes its first process | `fsio` |
 //! | [`store`] | the physical store: add, query, verify, collect, traces and records | `archive`, `fsio` |
 //! | [`recipe`] | Starlark in, derivations out | `fsio` |
-//! | [`cache`] | binary caches: back ends, signatures, push, pull, the server | `store`, `archive`, `net`, `fsio` |
+//! | [`cache`] | binary caches: back ends, signatures, push, pull | `store`, `archive`, `net`, `fsio` |
 //! | [`build`] | plan, schedule, realise, fetch, lock, builtin builders, events | `sandbox`, `cache`, `store`, `archive`, `net`, `fsio` |
 //! | [`cli`] | one file per command; the only place that prints | all |
 //!

@@ -8,7 +8,6 @@
 //! kiln/records/<resolved>/<key>        how that build went, signed
 //! kiln/logs/<resolved>/<key>.zst       what its builder printed
 //! kiln/derivations/<hash>.json         derivations, in canonical form
-//! kiln/pins/<name>                     what the cache's collector keeps: a store path a line
 //! ```
 //!
 //! Traces lie under their signer's name, so that a reader asks for those it trusts and needs no listing, and two signers never write one entry.
@@ -71,14 +70,6 @@ impl EntryName {
         Self::of(format!("kiln/derivations/{hash}.json"))
     }
 
-    /// A pin. `name` must fit into a name.
-    ///
-    /// # Errors
-    /// If it does not.
-    pub fn pin(name: &str) -> Result<Self, EntryNameError> {
-        if name.contains('/') { Err(EntryNameError(name.to_owned())) } else { format!("kiln/pins/{name}").parse() }
-    }
-
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -115,7 +106,6 @@ mod tests {
         for bad in ["", "/", "/x", "x/", "x//y", "..", "../x", "nar/../x", ".hidden", "a b", "a\0", "a?b", "a%2e", &"x".repeat(600)] {
             assert!(bad.parse::<EntryName>().is_err(), "{bad}");
         }
-        assert!(EntryName::pin("../x").is_err() && EntryName::pin("a/b").is_err() && EntryName::pin("release-1").is_ok());
     }
 
     #[test]

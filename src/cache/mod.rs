@@ -1,9 +1,9 @@
 //! Binary caches: objects, traces, records and derivations that machines share.
 //!
 //! ```text
-//! store ──push──▶ a cache (directory │ HTTP server │ S3 bucket) ──pull──▶ another store
-//!                      ▲                       │
-//!                    serve                  traces: believed if a trusted key signed them
+//! store ──push──▶ a cache (a directory) ──pull──▶ another store
+//!                                           │
+//!                                         traces: believed if a trusted key signed them
 //! ```
 //!
 //! The format is Nix's binary cache ([`entry`] lists the names), so that Nix's tools read our objects; traces, records, logs and derivations lie

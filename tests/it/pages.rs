@@ -51,7 +51,7 @@ fn commands_exist() {
             .chain(line.split('`').skip(1).step_by(2).filter_map(|code| code.strip_prefix("kiln ")));
         shown.map(|rest| {
             let words: Vec<&str> = rest.split(' ').take_while(is_word).collect();
-            let depth = if ["store", "lock"].contains(words.first().unwrap_or(&"")) { 2 } else { 1 };
+            let depth = if ["store", "lock", "cache"].contains(words.first().unwrap_or(&"")) { 2 } else { 1 };
             words.into_iter().take(depth).map(str::to_owned).collect::<Vec<_>>()
         })
     });

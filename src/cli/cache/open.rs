@@ -8,6 +8,7 @@ use crate::cache::{Backend, Cache, CacheError, CacheSet, Directory};
 use crate::fsio::IoResultExt as _;
 
 use crate::cli::failure::Failure;
+use crate::cli::ui;
 
 /// Caches to take from.
 #[derive(Debug, Default, clap::Args)]
@@ -53,7 +54,11 @@ impl TrustArgs {
     /// # Errors
     /// If the address or a key is none.
     pub fn open(&self, url: &str) -> Result<Cache, Failure> {
-        let keys = self.keys.iter().map(|text| text.parse::<PublicKey>()).collect::<Result<Vec<_>, _>>().map_err(CacheError::from)?;
+        let key = |text: &String| {
+            let wrong = |error| Failure::request(format!("`{}` is no public key: {error}", ui::harmless(text)));
+            text.parse::<PublicKey>().map_err(wrong)
+        };
+        let keys = self.keys.iter().map(key).collect::<Result<Vec<_>, _>>()?;
         Ok(Cache::new(backend(url)?, keys, usize::from(self.quorum), None))
     }
 }

@@ -37,6 +37,21 @@ targets = {"multi": multi, "lib": multi.output("lib"), "doc": multi.output("doc"
 }
 
 #[test]
+fn inputs_that_are_files_directories_and_links_are_each_themselves() {
+    let project = Project::new().recipe(
+        r#"
+files = {"f%d" % i: sh("f%d" % i, "echo %d > $out" % i) for i in range(5)}
+others = {"dir": sh("dir", "mkdir $out; echo in > $out/file"), "link": sh("link", "ln -s nowhere $out")}
+see = "cat $f0 $f1 $f2 $f3 $f4 $dir/file; readlink $link; for file in $f0 $f4; do (echo x > $file) 2>/dev/null || echo kept; done"
+targets = {"x": sh("x", "{ %s; } > $out" % see, inputs = dict(files.items() + others.items()))}
+"#,
+    );
+    let built = project.kiln(["build", "x"]).success();
+    assert_eq!(project.read(built.path()), "0\n1\n2\n3\n4\nin\nnowhere\nkept\nkept\n");
+    project.sound();
+}
+
+#[test]
 fn outputs_that_refer_to_each_other_in_a_circle_are_refused() {
     let project = Project::new().recipe(r#"targets = {"x": sh("x", "echo $lib > $out; echo $out > $lib", outputs = ["out", "lib"])}"#);
     let failed = project.kiln(["build", "x"]).code(1);
