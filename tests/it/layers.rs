@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room, from the bottom, and what it may use beside itself and `model`.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("model", &[]),
     ("fsio", &[]),
+    ("net", &["fsio"]),
     ("archive", &["fsio"]),
     ("sandbox", &["fsio"]),
     ("store", &["archive", "fsio"]),
     ("recipe", &["fsio"]),
-    ("build", &["archive", "fsio", "sandbox", "store"]),
-    ("cli", &["archive", "build", "fsio", "recipe", "sandbox", "store"]),
+    ("build", &["archive", "fsio", "net", "sandbox", "store"]),
+    ("cli", &["archive", "build", "fsio", "net", "recipe", "sandbox", "store"]),
 ];
 
 fn source() -> PathBuf {
