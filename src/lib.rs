@@ -24,7 +24,8 @@
 //! | [`sandbox`] | a spec in, a running sandbox out; the hidden subcommand that becomes its first process | `fsio` |
 //! | [`store`] | the physical store: add, query, verify, collect, traces and records | `archive`, `fsio` |
 //! | [`recipe`] | Starlark in, derivations out | `fsio` |
-//! | [`build`] | plan, schedule, realise, fetch, lock, builtin builders, events | `sandbox`, `store`, `archive`, `net`, `fsio` |
+//! | [`cache`] | binary caches: back ends, signatures, push, pull, the server | `store`, `archive`, `net`, `fsio` |
+//! | [`build`] | plan, schedule, realise, fetch, lock, builtin builders, events | `sandbox`, `cache`, `store`, `archive`, `net`, `fsio` |
 //! | [`cli`] | one file per command; the only place that prints | all |
 //!
 //! Everything may use [`model`]. `tests/it/layers.rs` holds the `use` lines to this table.
@@ -59,6 +60,7 @@
 
 pub mod archive;
 pub mod build;
+pub mod cache;
 pub mod cli;
 pub mod fsio;
 pub mod model;

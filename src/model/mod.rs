@@ -8,6 +8,7 @@ mod canonical;
 mod derivation;
 mod graph;
 mod hash;
+mod narinfo;
 mod path_info;
 mod record;
 mod store_path;
@@ -21,6 +22,7 @@ pub use derivation::{
 };
 pub use graph::{DerivationGraph, FetchSource, GraphError, Hints, Node, SourceSpan};
 pub use hash::{HashError, Hasher, Sha256};
+pub use narinfo::{Compression, NarInfo, NarInfoError};
 pub use path_info::PathInfo;
 pub use record::{BuildRecord, BuildStatus, LayerOutcome, LayerState, LeafInput};
 pub use store_path::{DIGEST_LEN, STORE_DIR, StoreDigest, StoreName, StoreNameError, StorePath, StorePathError};

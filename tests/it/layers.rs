@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room, from the bottom, and what it may use beside itself and `model`.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     ("model", &[]),
     ("fsio", &[]),
     ("net", &["fsio"]),
@@ -12,8 +12,9 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("sandbox", &["fsio"]),
     ("store", &["archive", "fsio"]),
     ("recipe", &["fsio"]),
-    ("build", &["archive", "fsio", "net", "sandbox", "store"]),
-    ("cli", &["archive", "build", "fsio", "net", "recipe", "sandbox", "store"]),
+    ("cache", &["archive", "fsio", "net", "store"]),
+    ("build", &["archive", "cache", "fsio", "net", "sandbox", "store"]),
+    ("cli", &["archive", "build", "cache", "fsio", "net", "recipe", "sandbox", "store"]),
 ];
 
 fn source() -> PathBuf {

@@ -1,0 +1,137 @@
+//! A cache in a directory (`file://`): what any static web server can serve.
+//!
+//! A file is written under a name that no entry has and renamed when it is whole, so readers, this program's or a web server's, see whole
+//! entries only. It is synced before: an entry that is there survives a power cut.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Seek, SeekFrom};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use super::backend::{Backend, Existing, Listed, Reading, Source};
+use super::entry::EntryName;
+use super::error::CacheError;
+use crate::fsio::{IoResultExt as _, PathError, sync_dir};
+
+/// What files that are still being written are called; no entry's name starts with a dot.
+pub(super) const PARTIAL: &str = ".kiln-";
+
+/// A directory.
+#[derive(Debug)]
+pub struct Directory {
+    dir: PathBuf,
+}
+
+impl Directory {
+    /// The cache in `dir`, which comes into being with the first entry.
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// Where an entry lies.
+    pub fn path(&self, name: &EntryName) -> PathBuf {
+        self.dir.join(name.as_str())
+    }
+
+    fn walk(&self, prefix: &str) -> WalkDir {
+        // Only the directories that can hold such names are looked at.
+        let below = prefix.rsplit_once('/').map_or("", |(dir, _)| dir);
+        WalkDir::new(self.dir.join(below)).min_depth(1)
+    }
+}
+
+impl Backend for Directory {
+    fn location(&self) -> String {
+        format!("file://{}", self.dir.display())
+    }
+
+    fn read(&self, name: &EntryName, from: u64) -> Result<Option<Reading>, CacheError> {
+        let path = self.path(name);
+        let Some(mut file) = present(File::open(&path)).at("open", &path)? else { return Ok(None) };
+        let metadata = file.metadata().at("look at", &path)?;
+        if !metadata.is_file() {
+            return Ok(None);
+        }
+        file.seek(SeekFrom::Start(from)).at("seek in", &path)?;
+        Ok(Some(Reading { body: Box::new(file), length: Some(metadata.len().saturating_sub(from)) }))
+    }
+
+    fn size(&self, name: &EntryName) -> Result<Option<u64>, CacheError> {
+        let path = self.path(name);
+        let metadata = present(fs::metadata(&path)).at("look at", &path)?;
+        Ok(metadata.filter(fs::Metadata::is_file).map(|metadata| metadata.len()))
+    }
+
+    fn present(&self, names: &[EntryName]) -> Result<HashSet<EntryName>, CacheError> {
+        let mut found = HashSet::new();
+        for name in names {
+            if self.size(name)?.is_some() {
+                found.insert(name.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    fn write(&self, name: &EntryName, source: &dyn Source, existing: Existing) -> Result<(), CacheError> {
+        if existing == Existing::Keep && self.size(name)?.is_some() {
+            return Ok(());
+        }
+        let path = self.path(name);
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(parent).at("create", parent)?;
+        let mut file = tempfile::Builder::new().prefix(PARTIAL).tempfile_in(parent).at("create a file in", parent)?;
+        let copied = source.open().and_then(|mut bytes| io::copy(&mut bytes, &mut file)).at("write", &path)?;
+        if copied != source.length() {
+            return Err(PathError::new("write", path, io::Error::other("its source changed meanwhile")).into());
+        }
+        // Made for its owner alone; a web server is somebody else.
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).at("change the mode of", &path)?;
+        file.as_file().sync_all().at("sync", &path)?;
+        let placed = match existing {
+            Existing::Replace => file.persist(&path).map(drop),
+            Existing::Keep => file.persist_noclobber(&path).map(drop),
+        };
+        match placed.map_err(|error| error.error) {
+            Err(error) if existing == Existing::Keep && error.kind() == ErrorKind::AlreadyExists => {}
+            placed => placed.at("move into place", &path)?,
+        }
+        Ok(sync_dir(parent)?)
+    }
+
+    fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed) -> Result<(), CacheError>) -> Result<(), CacheError> {
+        for found in self.walk(prefix) {
+            let found = match found {
+                Ok(found) => found,
+                // Removed meanwhile, or there is no cache yet.
+                Err(error) if error.io_error().is_some_and(|error| error.kind() == ErrorKind::NotFound) => continue,
+                Err(error) => return Err(PathError::new("list", &self.dir, error).into()),
+            };
+            let relative = found.path().strip_prefix(&self.dir).ok().and_then(Path::to_str);
+            let Some(name) = relative.filter(|name| name.starts_with(prefix)).and_then(|name| name.parse().ok()) else { continue };
+            let Some(metadata) = present(fs::metadata(found.path())).at("look at", found.path())? else { continue };
+            if metadata.is_file() {
+                let modified = metadata.modified().at("look at", found.path())?;
+                each(Listed { name, size: metadata.len(), modified, read: metadata.accessed().ok() })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&self, name: &EntryName) -> Result<(), CacheError> {
+        let path = self.path(name);
+        present(fs::remove_file(&path)).at("remove", &path)?;
+        Ok(())
+    }
+}
+
+/// What is there; nothing if it is not.
+fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

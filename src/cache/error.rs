@@ -1,0 +1,99 @@
+//! What can go wrong with a cache.
+
+use crate::fsio::PathError;
+use crate::model::{NarInfoError, StorePath};
+use crate::store::StoreError;
+
+use super::entry::{EntryName, EntryNameError};
+use super::signing::KeyError;
+
+/// An error of a cache, or on the way to it.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// An address that no back end serves.
+    #[error("`{url}` is no address of a cache: {reason}")]
+    BadAddress {
+        /// The address, without credentials.
+        url: String,
+        /// Why not.
+        reason: String,
+    },
+    /// It holds objects of another store directory, or is no cache at all.
+    #[error("{cache} is not a cache for kiln: {problem}")]
+    NotACache {
+        /// Its address.
+        cache: String,
+        /// What it says or lacks.
+        problem: String,
+    },
+    /// It could not do what was asked, and may another time.
+    #[error("{cache} could not {action} {entry}: {reason}")]
+    Unavailable {
+        /// Its address.
+        cache: String,
+        /// What was asked of it: a verb.
+        action: &'static str,
+        /// Of which entry.
+        entry: String,
+        /// Why not.
+        reason: String,
+    },
+    /// It will not do what was asked.
+    #[error("{cache} refuses to {action} {entry}: {reason}")]
+    Refused {
+        /// Its address.
+        cache: String,
+        /// What was asked of it: a verb.
+        action: &'static str,
+        /// Of which entry.
+        entry: String,
+        /// Why.
+        reason: String,
+    },
+    /// An entry is not what its name says.
+    #[error("{cache} lies about {entry}: {problem}")]
+    Lie {
+        /// Its address.
+        cache: String,
+        /// Which entry.
+        entry: EntryName,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An object is not there.
+    #[error("{path} is not in {cache}")]
+    Absent {
+        /// The object.
+        path: StorePath,
+        /// Whose address was asked.
+        cache: String,
+    },
+    /// Only an unsealed build made it.
+    #[error("{path} was made by a build that was not strictly sealed, so it is not published")]
+    Unsealed {
+        /// The object.
+        path: StorePath,
+    },
+    /// Asked to stop.
+    #[error("stopped")]
+    Stopped,
+    /// A name that no entry has.
+    #[error(transparent)]
+    Name(#[from] EntryNameError),
+    /// A key or signature that is none.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The local store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A local file failed.
+    #[error(transparent)]
+    Io(#[from] PathError),
+}
+
+impl CacheError {
+    /// A description that cannot be read.
+    pub(super) fn narinfo(cache: &str, entry: EntryName, error: &NarInfoError) -> Self {
+        Self::Lie { cache: cache.to_owned(), entry, problem: error.to_string() }
+    }
+}
