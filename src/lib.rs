@@ -19,12 +19,13 @@
 //! |---|---|---|
 //! | [`model`] | values and their canonical forms: hashes, store paths, derivations, graph, traces, records; pure | nothing |
 //! | [`fsio`] | errors that carry a path, atomic and durable writes, locks | nothing |
+//! | [`net`] | HTTP: one client that heeds the machine's proxies and certificate authorities | `fsio` |
 //! | [`archive`] | NAR, tar, zip, deb: streaming, with nobody's word taken for what is in them | `fsio` |
 //! | [`sandbox`] | a spec in, a running sandbox out; the hidden subcommand that becomes its first process | `fsio` |
 //! | [`store`] | the physical store: add, query, verify, collect, traces and records | `archive`, `fsio` |
 //! | [`recipe`] | Starlark in, derivations out | `fsio` |
-//! | [`cache`] | binary caches: back ends, signatures, push, pull, the server | `store`, `archive`, `fsio` |
-//! | [`build`] | plan, schedule, realise, fetch, lock, builtin builders, events | `sandbox`, `cache`, `store`, `archive`, `fsio` |
+//! | [`cache`] | binary caches: back ends, signatures, push, pull, the server | `store`, `archive`, `net`, `fsio` |
+//! | [`build`] | plan, schedule, realise, fetch, lock, builtin builders, events | `sandbox`, `cache`, `store`, `archive`, `net`, `fsio` |
 //! | [`cli`] | one file per command; the only place that prints | all |
 //!
 //! Everything may use [`model`]. `tests/it/layers.rs` holds the `use` lines to this table.
@@ -63,6 +64,7 @@ pub mod cache;
 pub mod cli;
 pub mod fsio;
 pub mod model;
+pub mod net;
 pub mod recipe;
 pub mod sandbox;
 pub mod store;

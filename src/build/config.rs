@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::build::fetch::{FetchOptions, Machine};
+use crate::build::fetch::FetchOptions;
 use crate::fsio::PathError;
+use crate::net::Machine;
 
 /// The file's name, in a project and in the user's `kiln` directory.
 pub const CONFIG_FILE: &str = "kiln.toml";

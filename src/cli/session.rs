@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::build::config::Config;
-use crate::build::fetch::{Fetcher, Machine, Mirrors};
+use crate::build::fetch::{Fetcher, Mirrors};
 use crate::build::source::{SourceTree, Sources};
 use crate::model::{DerivationGraph, DerivationHash, Input, Node, OutputName, StorePath};
+use crate::net::Machine;
 use crate::recipe::{self, Evaluated, Lowered, RecipeError, SourceFilter, SourceRequest};
 use crate::store::Store;
 

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 const ROOMS: [(&str, &[&str]); 9] = [
     ("model", &[]),
     ("fsio", &[]),
+    ("net", &["fsio"]),
     ("archive", &["fsio"]),
     ("sandbox", &["fsio"]),
     ("store", &["archive", "fsio"]),
     ("recipe", &["fsio"]),
-    ("cache", &["archive", "fsio", "store"]),
-    ("build", &["archive", "cache", "fsio", "sandbox", "store"]),
-    ("cli", &["archive", "build", "cache", "fsio", "recipe", "sandbox", "store"]),
+    ("cache", &["archive", "fsio", "net", "store"]),
+    ("build", &["archive", "cache", "fsio", "net", "sandbox", "store"]),
+    ("cli", &["archive", "build", "cache", "fsio", "net", "recipe", "sandbox", "store"]),
 ];
 
 fn source() -> PathBuf {

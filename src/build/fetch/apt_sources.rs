@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Machine;
 use crate::fsio::PathError;
+use crate::net::Machine;
 
 /// One enabled source of apt.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::fsio::PathError;
 use crate::model::Sha256;
+use crate::net::NetError;
 
 /// A registry that recipes name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,14 +117,6 @@ pub enum FetchError {
         /// Who was asked, and what went wrong.
         failures: Vec<MirrorFailure>,
     },
-    /// An address that cannot be used.
-    #[error("`{url}` cannot be fetched from: {reason}")]
-    BadAddress {
-        /// The address, without credentials.
-        url: String,
-        /// Why not.
-        reason: &'static str,
-    },
     /// A package or file name that no registry could have.
     #[error("cannot fetch `{name}`: {reason}")]
     BadName {
@@ -132,15 +125,15 @@ pub enum FetchError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// TLS could not be set up at all.
-    #[error("cannot set up encrypted connections: {0}")]
-    Tls(String),
     /// Whoever started the fetch asked to stop.
     #[error("fetching {name} was stopped")]
     Stopped {
         /// The file.
         name: String,
     },
+    /// No request could be made.
+    #[error(transparent)]
+    Net(#[from] NetError),
     /// The file could not be written here, or configuration not read.
     #[error(transparent)]
     Io(#[from] PathError),
@@ -162,8 +155,8 @@ impl FetchError {
             Self::Unreachable { .. } => {
                 Some(format!("check the network, the proxy variables, or name another mirror in kiln.toml; {BY_HAND}"))
             }
-            Self::Tls(_) => Some("install `ca-certificates`, or set SSL_CERT_FILE to a file of certificate authorities".to_owned()),
-            Self::BadAddress { .. } | Self::BadName { .. } | Self::Stopped { .. } | Self::Io(_) => None,
+            Self::Net(error) => error.hint(),
+            Self::BadName { .. } | Self::Stopped { .. } | Self::Io(_) => None,
         }
     }
 }

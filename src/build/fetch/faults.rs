@@ -4,10 +4,11 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::server::{Reply, Server, Then};
 use super::trial::{attempt, content, get, quick, serve_ranges, url};
 use super::*;
 use crate::build::config::Config;
+use crate::net::testing::{Reply, Server, Then};
+use crate::net::{Address, Machine};
 
 #[test]
 fn a_file_is_fetched_and_its_progress_told() {
@@ -343,12 +344,11 @@ fn a_full_disk_is_said_at_once_and_not_blamed_on_the_server() {
         wanted: Sha256::of(b"x"),
         size: None,
         into: &PathBuf::from("/dev/full"),
-        client: &http::Client::default(),
+        client: fetcher.client(),
         options: &quick(),
-        mirrors: fetcher.mirrors(),
         progress: &|_| ControlFlow::Continue(()),
     };
-    let address = address::Address::parse(&server.url("/file")).unwrap();
+    let address = Address::parse(&server.url("/file")).unwrap();
     let Err(transfer::Failed::Fatal(FetchError::Io(error))) = job.download(&address, &mut full) else { panic!("no I/O error") };
     assert!(error.is_disk_full() && error.to_string().contains("/dev/full"), "{error}");
     assert_eq!(server.requests().len(), 1);

@@ -2,10 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use super::server::{Reply, Server};
 use super::trial::{attempt, debian, pypi, quick};
 use super::*;
 use crate::build::config::{Config, MirrorSettings};
+use crate::net::testing::{Reply, Server};
+use crate::net::{Machine, NetError};
 
 #[test]
 fn the_next_address_is_asked_when_one_does_not_serve() {
@@ -138,7 +139,7 @@ fn names_that_would_leave_the_mirror_are_refused() {
     ] {
         let trial = attempt((&[], &[]), &source, b"x", quick());
         trial.failed();
-        assert!(matches!(trial.result, Err(FetchError::BadName { .. } | FetchError::BadAddress { .. })), "{source:?}");
+        assert!(matches!(trial.result, Err(FetchError::BadName { .. } | FetchError::Net(NetError::BadAddress { .. }))), "{source:?}");
     }
 }
 

@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
 use crate::build::config::Config;
+use crate::net::Machine;
 
 /// A self-signed certificate for loopback.
 fn make_certificate(dir: &Path) {

@@ -5,22 +5,21 @@ use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::address::{Address, Scheme};
-use super::http::{Client, Trouble};
 use super::simple_index::{self, IndexFile};
-use super::transfer::{Failed, Job};
+use super::transfer::{Failed, Job, Setback};
 use super::{FetchError, FetchOptions, FetchRequest, Fetched, ListedFile, MirrorFailure, Mirrors, Mismatch, Progress, Registry};
 use crate::fsio::IoResultExt;
 use crate::model::{FetchSource, Sha256};
+use crate::net::{Address, Client, NetError, Scheme, Settings};
 
 /// Fetches files. Shared by threads; making one costs nothing.
 #[derive(Debug)]
 pub struct Fetcher {
     mirrors: Mirrors,
     options: FetchOptions,
-    client: Client,
+    client: OnceLock<Client>,
     /// Mirrors that could not serve before: asked last from then on.
     dead: Mutex<BTreeSet<String>>,
 }
@@ -28,12 +27,25 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher that asks these mirrors.
     pub fn new(mirrors: Mirrors, options: FetchOptions) -> Self {
-        Self { mirrors, options, client: Client::default(), dead: Mutex::default() }
+        Self { mirrors, options, client: OnceLock::new(), dead: Mutex::default() }
     }
 
     /// The mirrors that are asked.
     pub fn mirrors(&self) -> &Mirrors {
         &self.mirrors
+    }
+
+    /// What makes the requests. pip's configuration, which it needs, is read only now.
+    pub(super) fn client(&self) -> &Client {
+        self.client.get_or_init(|| {
+            Client::new(Settings {
+                connect: self.options.connect,
+                stall: self.options.stall,
+                ca_bundle: self.options.ca_bundle.clone(),
+                further_ca_bundles: self.mirrors.pip_cert().into_iter().collect(),
+                machine: self.mirrors.machine().clone(),
+            })
+        })
     }
 
     /// Fetches one file to `into`, which must not exist. `progress` hears how it gets on and may break it off.
@@ -92,9 +104,8 @@ impl Fetcher {
             wanted: request.sha256,
             size: request.size,
             into,
-            client: &self.client,
+            client: self.client(),
             options: &self.options,
-            mirrors: &self.mirrors,
             progress,
         }
     }
@@ -105,9 +116,10 @@ impl Fetcher {
         match request.source {
             FetchSource::Urls(urls) => {
                 let addresses: Vec<Address> = urls.iter().map(|url| Address::parse(url)).collect::<Result<_, _>>()?;
-                match addresses.iter().find(|address| address.scheme == Scheme::File) {
+                match addresses.iter().find(|address| address.scheme() == Scheme::File) {
                     Some(local) => {
-                        Err(FetchError::BadAddress { url: local.to_string(), reason: "a recipe may not name files of the machine" })
+                        let reason = "a recipe may not name files of the machine";
+                        Err(NetError::BadAddress { url: local.to_string(), reason }.into())
                     }
                     None => Ok((Registry::Urls, addresses)),
                 }
@@ -194,7 +206,7 @@ impl Fetcher {
         })?;
         let file = found.ok_or_else(|| Failed::Gone(format!("it does not list {name}")))?;
         let url = from.join(&file.url).map_err(|error| Failed::Unserved(error.to_string()))?;
-        if url.scheme == Scheme::File && from.scheme != Scheme::File {
+        if url.scheme() == Scheme::File && from.scheme() != Scheme::File {
             return Err(Failed::Unserved(format!("it says that the file lies at {url}")));
         }
         Ok((url, file))
@@ -204,12 +216,12 @@ impl Fetcher {
     fn read_page(&self, page: &Address, job: &Job<'_>, found: &mut dyn FnMut(IndexFile)) -> Result<Address, Failed> {
         let headers = [("accept", simple_index::ACCEPT), ("accept-encoding", "gzip, identity")];
         job.patiently(page, || {
-            job.report(Progress::Asking { url: page.to_string() }).map_err(|error| (Trouble::Fatal(error), false))?;
-            let response = self.client.get(page, &headers, &self.options, &self.mirrors).map_err(|trouble| (trouble, false))?;
+            job.report(Progress::Asking { url: page.to_string() }).map_err(|error| (Setback::Fatal(error), false))?;
+            let response = job.client.get(page, &headers).map_err(|trouble| (trouble.into(), false))?;
             let content_type = response.header("content-type").unwrap_or("").to_owned();
             let zipped = response.header("content-encoding").is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
             let body: Box<dyn Read> = if zipped { Box::new(flate2::read::GzDecoder::new(response.body)) } else { response.body };
-            simple_index::read(body, &content_type, found).map_err(|trouble| (trouble, false))?;
+            simple_index::read(body, &content_type, found).map_err(|trouble| (trouble.into(), false))?;
             Ok(response.from)
         })
     }

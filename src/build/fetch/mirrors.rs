@@ -5,10 +5,10 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use super::address::Address;
 use super::apt_sources::{self, AptSource};
-use super::{FetchError, Machine, pip, pip_default};
+use super::{FetchError, pip, pip_default};
 use crate::build::config::Config;
+use crate::net::{Address, Machine};
 
 /// The servers of each registry, in the order in which they are asked.
 #[derive(Debug)]

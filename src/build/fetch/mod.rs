@@ -12,18 +12,14 @@
 //!    is heeded. 404 and its like go on to the next mirror at once, and so does a file with other bytes than the declared ones.
 //! 4. Memory is one buffer, whatever the file's size. What is left of a failed fetch is removed.
 //!
-//! Not here: deciding what must be fetched (`build::plan`), and the store (`store::add`).
+//! Not here: making single requests ([`crate::net`]), deciding what must be fetched (`build::plan`), and the store (`store::add`).
 
-mod address;
 mod apt_sources;
 mod error;
 mod fetcher;
-mod http;
-mod machine;
 mod mirrors;
 mod pip;
 mod pip_default;
-mod proxy;
 mod simple_index;
 mod transfer;
 
@@ -36,8 +32,6 @@ mod faults_tls;
 #[cfg(test)]
 mod real;
 #[cfg(test)]
-mod server;
-#[cfg(test)]
 mod trial;
 
 use std::path::PathBuf;
@@ -47,7 +41,6 @@ pub use apt_sources::AptSource;
 pub(in crate::build) use apt_sources::paragraphs;
 pub use error::{FetchError, MirrorFailure, Mismatch, Registry};
 pub use fetcher::Fetcher;
-pub use machine::Machine;
 pub use mirrors::Mirrors;
 pub(in crate::build) use simple_index::normalized as normalized_project;
 

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::Machine;
 use crate::fsio::PathError;
+use crate::net::Machine;
 
 /// What pip is told about its index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::Machine;
+use crate::net::Machine;
 
 /// pip's file that holds the index, from its package directory's parent.
 const INDEX_FILE: &str = "pip/_internal/models/index.py";

@@ -9,9 +9,8 @@ use std::io::Read;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::address::{Address, unescape};
-use super::http::Trouble;
 use crate::model::Sha256;
+use crate::net::{Address, Trouble, unescape};
 
 /// What kiln asks an index for, best first.
 pub(super) const ACCEPT: &str = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";

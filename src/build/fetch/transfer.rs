@@ -9,11 +9,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::address::{Address, Scheme};
-use super::http::{Client, Response, Trouble, classify_io};
-use super::{FetchError, FetchOptions, Mirrors, Progress};
+use super::{FetchError, FetchOptions, Progress};
 use crate::fsio::{IoResultExt, PathError};
 use crate::model::{Hasher, Sha256};
+use crate::net::{Address, Client, Response, Scheme, Trouble, classify_io};
 
 /// Bytes that are read at once.
 const BUFFER: usize = 128 << 10;
@@ -40,7 +39,6 @@ pub(super) struct Job<'a> {
     pub(super) into: &'a Path,
     pub(super) client: &'a Client,
     pub(super) options: &'a FetchOptions,
-    pub(super) mirrors: &'a Mirrors,
     pub(super) progress: &'a dyn Fn(Progress) -> ControlFlow<()>,
 }
 
@@ -57,6 +55,33 @@ pub(super) enum Failed {
     Fatal(FetchError),
 }
 
+/// Why one try came to nothing.
+#[derive(Debug)]
+pub(super) enum Setback {
+    /// The server did not serve.
+    Server(Trouble),
+    /// No server can help: the disk is full, or the fetch was stopped.
+    Fatal(FetchError),
+}
+
+impl From<Trouble> for Setback {
+    fn from(trouble: Trouble) -> Self {
+        Self::Server(trouble)
+    }
+}
+
+impl From<FetchError> for Setback {
+    fn from(error: FetchError) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+impl From<PathError> for Setback {
+    fn from(error: PathError) -> Self {
+        Self::Fatal(error.into())
+    }
+}
+
 impl Job<'_> {
     /// Tells how it gets on.
     ///
@@ -70,18 +95,19 @@ impl Job<'_> {
     }
 
     /// Does `work` until it succeeds, fails for good, or has failed too often without getting further.
-    pub(super) fn patiently<T>(&self, url: &Address, mut work: impl FnMut() -> Result<T, (Trouble, bool)>) -> Result<T, Failed> {
+    pub(super) fn patiently<T>(&self, url: &Address, mut work: impl FnMut() -> Result<T, (Setback, bool)>) -> Result<T, Failed> {
         let mut failures = 0;
         loop {
-            let (trouble, further) = match work() {
+            let (setback, further) = match work() {
                 Ok(done) => return Ok(done),
                 Err(failed) => failed,
             };
-            let (reason, after) = match trouble {
-                Trouble::Gone(reason) => return Err(Failed::Gone(reason)),
-                Trouble::Refused(reason) => return Err(Failed::Unserved(reason)),
-                Trouble::Fatal(error) => return Err(Failed::Fatal(error)),
-                Trouble::Passing { reason, after } => (reason, after),
+            let (reason, after) = match setback {
+                Setback::Server(Trouble::Passing { reason, after }) => (reason, after),
+                Setback::Server(Trouble::Gone(reason)) => return Err(Failed::Gone(reason)),
+                Setback::Server(Trouble::Refused(reason)) => return Err(Failed::Unserved(reason)),
+                Setback::Server(Trouble::Setup(error)) => return Err(Failed::Fatal(error.into())),
+                Setback::Fatal(error) => return Err(Failed::Fatal(error)),
             };
             failures = if further { 1 } else { failures + 1 };
             if failures >= self.options.attempts {
@@ -115,8 +141,8 @@ impl Job<'_> {
         transfer.restart().map_err(Failed::Fatal)?;
         let mut mismatch = None;
         let result = self.patiently(url, || {
-            let done = if url.scheme == Scheme::File { transfer.copy(url) } else { transfer.attempt(url) };
-            let complete = done.map_err(|trouble| (trouble, transfer.got_further()))?;
+            let done = if url.scheme() == Scheme::File { transfer.copy(url) } else { transfer.attempt(url) };
+            let complete = done.map_err(|setback| (setback, transfer.got_further()))?;
             let got = transfer.hasher.clone().finish();
             if got == self.wanted {
                 return Ok(None);
@@ -127,8 +153,8 @@ impl Job<'_> {
             if !doubtful {
                 return Ok(Some(got));
             }
-            transfer.restart().map_err(|error| (Trouble::Fatal(error), false))?;
-            Err((Trouble::passing("what came is not the declared file"), false))
+            transfer.restart().map_err(|error| (error.into(), false))?;
+            Err((Trouble::passing("what came is not the declared file").into(), false))
         });
         match (result, mismatch) {
             (Ok(None), _) => Ok(transfer.written),
@@ -175,9 +201,9 @@ impl Transfer<'_> {
     }
 
     /// One request, from where the last one broke. Returns whether the server said how long the file is.
-    fn attempt(&mut self, url: &Address) -> Result<bool, Trouble> {
+    fn attempt(&mut self, url: &Address) -> Result<bool, Setback> {
         let job = self.job;
-        job.report(Progress::Asking { url: url.to_string() }).map_err(Trouble::Fatal)?;
+        job.report(Progress::Asking { url: url.to_string() })?;
         let range = format!("bytes={}-", self.written);
         let mut headers = vec![("accept", "*/*"), ("accept-encoding", "identity")];
         if self.written > 0 {
@@ -186,11 +212,11 @@ impl Transfer<'_> {
                 headers.push(("if-range", validator));
             }
         }
-        let response = match job.client.get(url, &headers, job.options, job.mirrors) {
+        let response = match job.client.get(url, &headers) {
             // Nothing lies behind what we have (416, for instance): whatever this is, begin again.
             Err(Trouble::Refused(reason)) if self.written > 0 => {
-                self.restart().map_err(Trouble::Fatal)?;
-                return Err(Trouble::passing(reason));
+                self.restart()?;
+                return Err(Trouble::passing(reason).into());
             }
             other => other?,
         };
@@ -198,10 +224,10 @@ impl Transfer<'_> {
             if continues(&response, self.written) {
                 self.resumed = true;
             } else {
-                self.restart().map_err(Trouble::Fatal)?;
+                self.restart()?;
             }
         } else if response.status == 206 {
-            return Err(Trouble::Refused("it sends a part that nobody asked for".to_owned()));
+            return Err(Trouble::Refused("it sends a part that nobody asked for".to_owned()).into());
         }
         if self.validator.is_none() {
             let strong = response.header("etag").filter(|tag| !tag.starts_with("W/"));
@@ -213,27 +239,29 @@ impl Transfer<'_> {
     }
 
     /// Copies from a mirror that is a directory of this machine.
-    fn copy(&mut self, url: &Address) -> Result<bool, Trouble> {
+    fn copy(&mut self, url: &Address) -> Result<bool, Setback> {
         let path = url.file_path();
         let source = match File::open(&path) {
             Ok(source) => source,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Trouble::Gone("it does not have the file".to_owned())),
-            Err(error) => return Err(Trouble::Refused(PathError::new("open", path, error).to_string())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Trouble::Gone("it does not have the file".to_owned()).into());
+            }
+            Err(error) => return Err(Trouble::Refused(PathError::new("open", path, error).to_string()).into()),
         };
         let metadata = source.metadata().map_err(|error| Trouble::Refused(error.to_string()))?;
         if !metadata.is_file() {
-            return Err(Trouble::Gone("it is no file".to_owned()));
+            return Err(Trouble::Gone("it is no file".to_owned()).into());
         }
         self.pump(Box::new(source), Some(metadata.len()))?;
         Ok(true)
     }
 
     /// Moves bytes until the body ends.
-    fn pump(&mut self, mut body: Box<dyn Read>, total: Option<u64>) -> Result<(), Trouble> {
+    fn pump(&mut self, mut body: Box<dyn Read>, total: Option<u64>) -> Result<(), Setback> {
         let limit = self.job.size.unwrap_or(self.job.options.largest_file);
         let too_long = |length: u64| Trouble::Refused(format!("it sends {length} bytes or more, but the file may have {limit} at most"));
         if let Some(total) = total.filter(|total| *total > limit) {
-            return Err(too_long(total));
+            return Err(too_long(total).into());
         }
         let mut buffer = vec![0u8; BUFFER];
         let mut reported: Option<Instant> = None;
@@ -241,7 +269,7 @@ impl Transfer<'_> {
         loop {
             if window.0.elapsed() > self.job.options.stall {
                 if self.written - window.1 < FEWEST {
-                    return Err(Trouble::passing("it sends next to nothing"));
+                    return Err(Trouble::passing("it sends next to nothing").into());
                 }
                 window = (Instant::now(), self.written);
             }
@@ -249,22 +277,22 @@ impl Transfer<'_> {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(classify_io(&error)),
+                Err(error) => return Err(classify_io(&error).into()),
             };
             let bytes = &buffer[..count];
             if self.written + count as u64 > limit {
-                return Err(too_long(self.written + count as u64));
+                return Err(too_long(self.written + count as u64).into());
             }
-            self.file.write_all(bytes).at("write", self.job.into).map_err(|error| Trouble::Fatal(error.into()))?;
+            self.file.write_all(bytes).at("write", self.job.into)?;
             self.hasher.update(bytes);
             self.written += count as u64;
             if reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
                 reported = Some(Instant::now());
-                self.job.report(Progress::Received { bytes: self.written, total }).map_err(Trouble::Fatal)?;
+                self.job.report(Progress::Received { bytes: self.written, total })?;
             }
         }
         match total {
-            Some(total) if self.written < total => Err(Trouble::passing("it ended before the file did")),
+            Some(total) if self.written < total => Err(Trouble::passing("it ended before the file did").into()),
             _ => Ok(()),
         }
     }

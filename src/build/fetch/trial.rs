@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::server::{Reply, Request, Server};
 use super::*;
 use crate::build::config::{Config, MirrorSettings};
+use crate::net::Machine;
+use crate::net::testing::{Reply, Request, Server};
 
 /// Bytes of which every stretch is different.
 pub(super) fn content(length: usize) -> Vec<u8> {

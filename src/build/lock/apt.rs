@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::LockError;
-use crate::build::fetch::Machine;
 use crate::fsio::{FileLock, IoResultExt, LockKind, PathError};
+use crate::net::Machine;
 
 /// Variables that reach apt.
 const PASSED: [&str; 11] =

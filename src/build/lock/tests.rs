@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::*;
 use crate::build::config::{Config, MirrorSettings};
-use crate::build::fetch::{FetchOptions, Fetcher, Machine, Mirrors};
+use crate::build::fetch::{FetchOptions, Fetcher, Mirrors};
 use crate::model::Sha256;
+use crate::net::Machine;
 
 fn package(version: &str) -> DebianPackage {
     DebianPackage { version: version.into(), path: "pool/x.deb".into(), size: 1, sha256: Sha256::of(version), depends: vec![] }

@@ -1,15 +1,15 @@
 //! Addresses: taken apart, joined, and shown without credentials.
 //!
-//! Only what fetching needs of RFC 3986; a fragment is dropped, a user's name and password are kept apart and never shown.
+//! Only what kiln needs of RFC 3986; a fragment is dropped, a user's name and password are kept apart and never shown.
 
 use std::fmt;
 use std::path::PathBuf;
 
-use super::FetchError;
+use super::NetError;
 
 /// How an address is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub enum Scheme {
     /// Plain HTTP.
     Http,
     /// HTTP over TLS.
@@ -20,8 +20,8 @@ pub(super) enum Scheme {
 
 /// An absolute address.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Address {
-    pub(super) scheme: Scheme,
+pub struct Address {
+    scheme: Scheme,
     credentials: Option<String>,
     /// Host and port as written; empty for files.
     authority: String,
@@ -34,9 +34,9 @@ impl Address {
     ///
     /// # Errors
     /// If it has no scheme that kiln speaks, or no host.
-    pub(super) fn parse(text: &str) -> Result<Self, FetchError> {
+    pub fn parse(text: &str) -> Result<Self, NetError> {
         let text = text.trim();
-        let bad = |reason| FetchError::BadAddress { url: redacted(text), reason };
+        let bad = |reason| NetError::BadAddress { url: redacted(text), reason };
         let (scheme, rest) = text.split_once(':').ok_or_else(|| bad("it has no scheme; expected http:, https: or, for a mirror, file:"))?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
@@ -69,7 +69,7 @@ impl Address {
     ///
     /// # Errors
     /// If the result is no address that kiln can fetch from.
-    pub(super) fn join(&self, reference: &str) -> Result<Self, FetchError> {
+    pub fn join(&self, reference: &str) -> Result<Self, NetError> {
         let reference = reference.trim();
         let before_path = reference.split(['/', '?', '#']).next().unwrap_or("");
         let mut joined = if before_path.contains(':') {
@@ -94,13 +94,13 @@ impl Address {
     }
 
     /// The address of `path` (not yet escaped) below this one.
-    pub(super) fn below(&self, path: &str) -> Self {
+    pub fn below(&self, path: &str) -> Self {
         let path = if self.scheme == Scheme::File { path.to_owned() } else { escape(path) };
         Self { path: format!("{}/{path}", self.path.trim_end_matches('/')), ..self.clone() }
     }
 
     /// Whether both are served by the same server in the same way.
-    pub(super) fn same_server(&self, other: &Self) -> bool {
+    pub fn same_server(&self, other: &Self) -> bool {
         self.scheme == other.scheme && self.authority == other.authority
     }
 
@@ -109,19 +109,24 @@ impl Address {
         self.scheme == Scheme::Https && next.scheme != Scheme::Https
     }
 
+    /// How it is reached.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
     /// The host, without its port.
-    pub(super) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         let without_port = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
         if self.authority.ends_with(']') { &self.authority } else { without_port }
     }
 
     /// The file that a `file:` address names.
-    pub(super) fn file_path(&self) -> PathBuf {
+    pub fn file_path(&self) -> PathBuf {
         PathBuf::from(unescape(&self.path))
     }
 
     /// Host and port, as the `Host` header says them.
-    pub(super) fn authority(&self) -> &str {
+    pub fn authority(&self) -> &str {
         &self.authority
     }
 
@@ -132,7 +137,7 @@ impl Address {
     }
 
     /// The value of the `Authorization` header.
-    pub(super) fn authorization(&self) -> Option<String> {
+    pub fn authorization(&self) -> Option<String> {
         let credentials = self.credentials.as_deref()?;
         Some(format!("Basic {}", base64(unescape(credentials).as_bytes())))
     }
@@ -160,7 +165,7 @@ impl fmt::Debug for Address {
 }
 
 /// `text` as it may be shown: whatever stands before an `@` is left out.
-pub(super) fn redacted(text: &str) -> String {
+pub fn redacted(text: &str) -> String {
     match (text.find("://"), text.rfind('@')) {
         (Some(start), Some(at)) if start < at => format!("{}{}", &text[..start + 3], &text[at + 1..]),
         (None, Some(at)) => text[at + 1..].to_owned(),
@@ -169,7 +174,7 @@ pub(super) fn redacted(text: &str) -> String {
 }
 
 /// Escapes everything but unreserved characters and `/`. (`+` too: some object stores take it for a space.)
-pub(super) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     escape_unless(text, |byte| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte))
 }
 
@@ -191,7 +196,7 @@ fn escape_unless(text: &str, plain: impl Fn(u8) -> bool) -> String {
 }
 
 /// Undoes percent escapes; what is no escape stays as it is.
-pub(super) fn unescape(text: &str) -> String {
+pub fn unescape(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -297,7 +302,7 @@ mod tests {
     #[test]
     fn addresses_without_scheme_or_host_are_refused() {
         for bad in ["", "host.example/x", "http:/x", "http://", "https://:80/", "ssh://host/x", "file:x", "http://a b/"] {
-            assert!(matches!(Address::parse(bad), Err(FetchError::BadAddress { .. })), "{bad}");
+            assert!(matches!(Address::parse(bad), Err(NetError::BadAddress { .. })), "{bad}");
         }
     }
 

@@ -69,7 +69,7 @@ impl Machine {
     ///
     /// # Errors
     /// If it is there and cannot be read for another reason, or is too long for a configuration file.
-    pub(super) fn read(&self, path: impl AsRef<Path>) -> Result<Option<String>, PathError> {
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<Option<String>, PathError> {
         let path = self.path(path);
         match std::fs::metadata(&path) {
             Ok(metadata) if !metadata.is_file() => return Ok(None),
@@ -86,7 +86,7 @@ impl Machine {
     }
 
     /// The entries of a directory as absolute paths of the machine, sorted; none if it cannot be listed.
-    pub(super) fn list(&self, dir: impl AsRef<Path>) -> Vec<PathBuf> {
+    pub fn list(&self, dir: impl AsRef<Path>) -> Vec<PathBuf> {
         let dir = dir.as_ref();
         let entries = std::fs::read_dir(self.path(dir)).into_iter().flatten().filter_map(Result::ok);
         let mut paths: Vec<PathBuf> = entries.map(|entry| dir.join(entry.file_name())).collect();
