@@ -2,6 +2,7 @@
 
 use crate::fsio::PathError;
 use crate::model::{NarInfoError, StorePath};
+use crate::net::NetError;
 use crate::store::StoreError;
 
 use super::entry::{EntryName, EntryNameError};
@@ -86,6 +87,9 @@ pub enum CacheError {
     /// The local store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No request could be made.
+    #[error(transparent)]
+    Net(#[from] NetError),
     /// A local file failed.
     #[error(transparent)]
     Io(#[from] PathError),

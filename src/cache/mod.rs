@@ -14,12 +14,29 @@
 //! Not here: when to ask a cache (`build`), and how objects are staged and registered (`store`).
 
 mod backend;
+pub mod config;
 mod directory;
 pub mod entry;
 mod error;
+mod http;
+mod location;
+mod patient;
+mod resume;
+mod s3;
+mod s3_settings;
 pub mod signing;
 pub mod statement;
+mod web;
+pub mod wire;
+
+#[cfg(test)]
+mod faults;
 
 pub use backend::{Backend, Existing, Listed, Reading, Source};
 pub use directory::Directory;
 pub use error::CacheError;
+pub use http::Http;
+pub use location::{Access, Location, NotASecret, S3Place, open};
+pub use patient::Patience;
+pub use resume::{ResumingReader, read_small};
+pub use s3::S3;

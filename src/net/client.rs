@@ -20,6 +20,9 @@ use crate::fsio::PathError;
 /// No address may lead to another more often than this.
 const MOST_REDIRECTS: usize = 10;
 
+/// Connections to one server that are kept for the next requests: as many as ask it at once.
+const KEPT: usize = 16;
+
 /// Headers that are secrets of the server they are meant for.
 const SECRETS: [&str; 2] = ["authorization", "cookie"];
 
@@ -219,6 +222,8 @@ impl Client {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            .max_idle_connections_per_host(KEPT)
+            .max_idle_connections(2 * KEPT)
             .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
             .proxy(tunnel.transpose()?)
             .timeout_resolve(Some(connect))
