@@ -17,7 +17,9 @@ mod backend;
 mod directory;
 pub mod entry;
 mod error;
+pub mod keep;
 pub mod signing;
+mod small;
 pub mod statement;
 
 pub use backend::{Backend, Existing, Listed, Reading, Source};
