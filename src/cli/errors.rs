@@ -9,6 +9,7 @@ use crate::build::fetch::FetchError;
 use crate::build::lock::LockError;
 use crate::build::plan::PlanError;
 use crate::build::{BuildError, StepError, StepFailure};
+use crate::cache::CacheError;
 use crate::fsio::PathError;
 use crate::sandbox::{Layer, SandboxError};
 use crate::store::StoreError;
@@ -47,6 +48,25 @@ impl From<StoreError> for Failure {
             StoreError::OtherFormat { .. } => {
                 failure.code(exit::BAD_REQUEST).hint("use the kiln that made it, or another store (`--store DIR`); nothing was changed")
             }
+            _ => failure,
+        }
+    }
+}
+
+impl From<CacheError> for Failure {
+    fn from(error: CacheError) -> Self {
+        let failure = Self::new(&error);
+        match error {
+            CacheError::Store(error) => error.into(),
+            CacheError::Io(error) => error.into(),
+            CacheError::Stopped => failure.code(exit::INTERRUPTED),
+            CacheError::BadAddress { .. } | CacheError::Name(_) | CacheError::Key(_) => failure.code(exit::BAD_REQUEST),
+            CacheError::Unsealed { .. } => failure.hint("build it again without `--sandbox=relaxed`, then push it"),
+            CacheError::Lie { .. } => failure.code(exit::DAMAGED),
+            CacheError::Collecting { .. } => failure.hint("if that process is dead, its mark is ignored an hour after it was written"),
+            CacheError::Unreadable { .. } => failure
+                .code(exit::DAMAGED)
+                .hint("`kiln cache verify` names all of them; `kiln cache gc --drop-unreadable` removes them"),
             _ => failure,
         }
     }

@@ -259,17 +259,18 @@ fn pushes_that_race_with_a_greedy_collector_leave_whole_closures() {
             }
             removed
         });
-        let pusher = |pusher: usize| {
+        let (cache, base, goes_on) = (&cache, &base, &goes_on);
+        let pusher = move |pusher: usize| {
             let (mut pushed, mut round) = (0, 0);
             while goes_on() {
-                pushed += usize::from(push(&cache, &base[round % 3..], &format!("top-{pusher}-{round}")));
+                pushed += usize::from(push(cache, &base[round % 3..], &format!("top-{pusher}-{round}")));
                 round += 1;
                 // So long that leases run out in between, now and then.
                 std::thread::sleep(Duration::from_millis(if round % 5 == 0 { 700 } else { 5 }));
             }
             pushed
         };
-        let pushers = [scope.spawn(|| pusher(0)), scope.spawn(|| pusher(1))];
+        let pushers = [scope.spawn(move || pusher(0)), scope.spawn(move || pusher(1))];
         let pushed: usize = pushers.into_iter().map(|pusher| pusher.join().unwrap()).sum();
         (pushed, collector.join().unwrap())
     });
