@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cache::CacheError;
 use crate::fsio::PathError;
 use crate::model::{CanonicalError, DerivationHash, SourceSpan, StoreNameError, StorePath};
 use crate::sandbox::SandboxError;
@@ -142,6 +143,9 @@ pub enum StepError {
     /// The store refused an output.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What came from a cache could not be kept.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// A source of the project could not be read.
     #[error(transparent)]
     Source(#[from] super::source::SourceError),

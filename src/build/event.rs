@@ -6,6 +6,8 @@ use crate::model::{DerivationHash, StorePath};
 
 use super::error::StepFailure;
 use super::plan::Reason;
+use super::substitute::Disagreement;
+use crate::cache::CacheError;
 
 /// Names a running step; counts up from 0 within one build.
 pub type StepId = usize;
@@ -21,6 +23,8 @@ pub enum Work {
     Fetch,
     /// A source of the project, copied into the store.
     AddSource,
+    /// Objects that come from a cache.
+    Pull,
 }
 
 impl Work {
@@ -31,6 +35,7 @@ impl Work {
             Self::Builtin => "making",
             Self::Fetch => "fetching",
             Self::AddSource => "adding",
+            Self::Pull => "pulling",
         }
     }
 }
@@ -42,6 +47,8 @@ pub enum Outcome {
     Done,
     /// Another process had done it meanwhile, or the user had put the file there.
     Found,
+    /// It could not be done, and something else is tried instead.
+    Elsewhere,
 }
 
 /// Something that happened.
@@ -107,6 +114,16 @@ pub enum Event<'a> {
         before: StorePath,
         /// What it came out as now.
         now: StorePath,
+    },
+    /// Trusted keys say different things about one build.
+    Disagreement {
+        /// What about, and who says what.
+        disagreement: &'a Disagreement,
+    },
+    /// A cache failed; the build goes on without it.
+    Trouble {
+        /// How.
+        error: &'a CacheError,
     },
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use crate::cache::Pulled;
 use crate::fsio::IoResultExt;
 use crate::model::{BuildStatus, BuildTrace, Builder, OutputName, SandboxLevel, StorePath};
 use crate::store::{NewDerivation, OutputTree, Registration, Staged};
@@ -54,8 +55,8 @@ impl Workshop<'_> {
         let objects: Vec<Staged> = by_output.into_values().collect();
         self.note_staged(&objects);
         let derivations = vec![new_derivation(realise)?];
-        let registration = Registration { objects, traces: vec![trace], records: vec![record], derivations };
-        Ok(Finished { outputs, registration, outcome: Outcome::Done, lock: None })
+        let registration = Registration { objects, traces: vec![trace], records: vec![record], derivations, ..Registration::default() };
+        Ok(Finished { outputs, registration, outcome: Outcome::Done, lock: None, pulled: Pulled::default() })
     }
 
     /// Writes down that a build failed.

@@ -7,19 +7,23 @@
 //! resolved) or for its *objects* (a step that runs reads them, or it is a goal).
 //!
 //! 1. To know a derivation's paths, know those of its inputs, resolve it, and look for a build trace. Only if there is none must it be
-//!    built, and only then are the objects of its inputs wanted.
-//! 2. To have an object whose path is known: if it is valid, done; otherwise its derivation is built once more.
+//!    built, and only then are the objects of its inputs wanted. Others who may know a trace are asked for many at once: whatever can be
+//!    resolved without their answers is resolved first.
+//! 2. To have an object whose path is known: if it is valid, done; otherwise others are asked for it, if there are any; otherwise its
+//!    derivation is built once more.
 //! 3. A fetched file's path is known from its declared hash, so a file that no running step reads is never fetched.
 //!
 //! An unchanged output stops a rebuild by itself (early cutoff): its users resolve to what they were before and find their trace.
 //! Not here: how steps are run (`schedule`), and what they cost.
 
+mod step;
+
+pub use step::{Realise, Reason, Step, Substitute, is_transfer};
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::model::{
-    Builder, CanonicalError, DerivationGraph, DerivationHash, Input, LeafInput, Node, OutputName, ResolvedDerivation, StorePath,
-};
+use crate::model::{CanonicalError, DerivationGraph, DerivationHash, Input, LeafInput, Node, OutputName, ResolvedDerivation, StorePath};
 
 /// What the planner asks about the world.
 pub trait Knowledge {
@@ -41,8 +45,36 @@ pub trait Knowledge {
     /// Whether the project can provide this source object.
     fn is_source(&self, path: &StorePath) -> bool;
 
+    /// Whether others can be asked for traces that are not known here.
+    fn can_ask(&self) -> bool {
+        false
+    }
+
+    /// What others say that these derivations came out as, in their order; many at once, as an answer may take a while. An answer may lack
+    /// outputs: then it is none.
+    ///
+    /// # Errors
+    /// If the store cannot be read. That others cannot be asked is none.
+    fn ask(&mut self, asked: &[Asked]) -> Result<Vec<Option<BTreeMap<OutputName, StorePath>>>, Self::Error> {
+        Ok(vec![None; asked.len()])
+    }
+
+    /// Whether others may have objects whose paths are known.
+    fn can_substitute(&self) -> bool {
+        false
+    }
+
     /// There are no more questions for now: what was kept to answer them quickly can go.
     fn rest(&mut self) {}
+}
+
+/// A question to others.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The derivation, resolved.
+    pub resolved: DerivationHash,
+    /// Its name.
+    pub name: String,
 }
 
 /// Why planning cannot go on.
@@ -62,43 +94,6 @@ pub enum PlanError<E> {
         /// The object.
         path: StorePath,
     },
-}
-
-/// Why a step has to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// No build trace is known for these inputs and this recipe.
-    NeverBuilt,
-    /// It was built before, but this object of it is no longer here.
-    ObjectMissing(StorePath),
-    /// The user asked for it to be built again.
-    Requested,
-}
-
-/// Something that can be done now.
-#[derive(Clone, Debug)]
-pub enum Step {
-    /// Copy a source of the project into the store.
-    AddSource(StorePath),
-    /// Fetch or build.
-    Realise(Box<Realise>),
-}
-
-/// A derivation whose inputs are all there.
-#[derive(Clone, Debug)]
-pub struct Realise {
-    /// The derivation in the graph.
-    pub node: Arc<Node>,
-    /// The same, resolved.
-    pub resolved: ResolvedDerivation,
-    /// Hash of that.
-    pub resolved_hash: DerivationHash,
-    /// Why it has to run.
-    pub reason: Reason,
-    /// The fetched files and sources that it reads.
-    pub leaves: Vec<LeafInput>,
-    /// The outputs that a former build gave.
-    pub known: Option<BTreeMap<OutputName, StorePath>>,
 }
 
 /// Index of a derivation or source object.
@@ -126,6 +121,12 @@ struct State {
     pending: bool,
     /// Whether a trace has been looked for.
     looked_up: bool,
+    /// Whether others are to be asked for a trace.
+    asking: bool,
+    /// Hash of the resolved derivation, once a trace has given its outputs.
+    resolved: Option<DerivationHash>,
+    /// Objects of it that others have been asked for.
+    substituted: BTreeSet<StorePath>,
     /// Its inputs as items, filled in at the first visit.
     inputs: Option<Arc<[(Item, OutputName)]>>,
     /// Inputs whose paths, and inputs whose objects, have been seen to be there. An item waits for one input at a time and goes on from
@@ -152,6 +153,8 @@ pub struct Planner<'a, K> {
     users: HashMap<Item, Item>,
     queue: VecDeque<Item>,
     ready: VecDeque<Step>,
+    /// What others are to be asked when nothing else can be found out.
+    questions: Vec<(Item, Asked)>,
     pending: usize,
 }
 
@@ -170,6 +173,7 @@ impl<'a, K: Knowledge> Planner<'a, K> {
             users: HashMap::new(),
             queue: VecDeque::new(),
             ready: VecDeque::new(),
+            questions: Vec::new(),
             pending: 0,
         };
         for hash in forced {
@@ -214,6 +218,18 @@ impl<'a, K: Knowledge> Planner<'a, K> {
         let item = self.step_item(step);
         self.states[item].running = false;
         self.fail(item);
+        self.settle()
+    }
+
+    /// Others were asked for objects; those that came are valid, or staged and held.
+    ///
+    /// # Errors
+    /// As [`Planner::new`].
+    pub fn substituted(&mut self, step: &Step) -> Result<(), PlanError<K::Error>> {
+        let item = self.step_item(step);
+        self.states[item].running = false;
+        self.set_pending(item, false);
+        self.queue.push_back(item);
         self.settle()
     }
 
@@ -291,6 +307,10 @@ impl<'a, K: Knowledge> Planner<'a, K> {
         match step {
             Step::AddSource(path) => self.object_item(path),
             Step::Realise(realise) => self.graph.position(&realise.node.hash).unwrap_or_default(),
+            Step::Substitute(substitute) => match (&substitute.node, substitute.paths.first()) {
+                (None, Some(path)) => self.object_item(path),
+                (node, _) => node.as_ref().and_then(|node| self.graph.position(&node.hash)).unwrap_or_default(),
+            },
         }
     }
 
@@ -325,14 +345,45 @@ impl<'a, K: Knowledge> Planner<'a, K> {
     }
 
     fn visit_queued(&mut self) -> Result<(), PlanError<K::Error>> {
-        while let Some(item) = self.queue.pop_front() {
-            self.visit(item)?;
+        loop {
+            while let Some(item) = self.queue.pop_front() {
+                self.visit(item)?;
+            }
+            if self.questions.is_empty() {
+                return Ok(());
+            }
+            self.ask()?;
+        }
+    }
+
+    /// Asks others all that has gathered, and goes on with the answers.
+    fn ask(&mut self) -> Result<(), PlanError<K::Error>> {
+        let (items, asked): (Vec<Item>, Vec<Asked>) = std::mem::take(&mut self.questions).into_iter().unzip();
+        let answers = self.knowledge.ask(&asked).map_err(PlanError::Knowledge)?;
+        for ((item, asked), answer) in items.into_iter().zip(asked).zip(answers.into_iter().chain(std::iter::repeat(None))) {
+            let declared = self.graph.nodes().get(item).map(|node| node.derivation.outputs.keys());
+            let answer = answer.filter(|outputs| declared.is_some_and(|declared| declared.eq(outputs.keys())));
+            self.states[item].asking = false;
+            self.learnt(item, asked.resolved, answer);
+            self.queue.push_back(item);
         }
         Ok(())
     }
 
+    /// A trace was found, or there is none.
+    fn learnt(&mut self, item: Item, resolved: DerivationHash, outputs: Option<BTreeMap<OutputName, StorePath>>) {
+        let state = &mut self.states[item];
+        state.looked_up = true;
+        state.resolved = Some(resolved);
+        state.outputs = outputs;
+        self.set_pending(item, false);
+        if self.states[item].outputs.is_some() {
+            self.wake(item);
+        }
+    }
+
     fn visit(&mut self, item: Item) -> Result<(), PlanError<K::Error>> {
-        if self.states[item].running || self.states[item].failed {
+        if self.states[item].running || self.states[item].failed || self.states[item].asking {
             return Ok(());
         }
         match self.graph.nodes().get(item) {
@@ -352,7 +403,7 @@ impl<'a, K: Knowledge> Planner<'a, K> {
         } else if self.knowledge.is_source(&path) {
             self.states[item].running = true;
             self.ready.push_back(Step::AddSource(path));
-        } else {
+        } else if !self.substitute(item, None, std::slice::from_ref(&path)) {
             let user = self.users.get(&item).and_then(|user| self.graph.nodes().get(*user));
             let derivation = user.map_or("the target", |node| node.derivation.name.as_str()).to_owned();
             return Err(PlanError::MissingObject { derivation, path });
@@ -365,10 +416,11 @@ impl<'a, K: Knowledge> Planner<'a, K> {
             return Ok(());
         }
         if self.states[item].outputs.is_some() && !self.states[item].forced {
-            match self.first_missing(item)? {
-                None => return Ok(()),
-                Some(path) => return self.prepare(item, node, Reason::ObjectMissing(path)),
+            let mut missing = self.missing(item)?;
+            if missing.is_empty() || self.substitute(item, Some(node), &missing) {
+                return Ok(());
             }
+            return self.prepare(item, node, Reason::ObjectMissing(missing.swap_remove(0)));
         }
         let reason = if self.states[item].outputs.is_some() { Reason::Requested } else { Reason::NeverBuilt };
         self.prepare(item, node, reason)
@@ -378,19 +430,38 @@ impl<'a, K: Knowledge> Planner<'a, K> {
     fn learn_paths(&mut self, item: Item, node: &Arc<Node>) -> Result<bool, PlanError<K::Error>> {
         if let Some(path) = node.derivation.known_path() {
             self.states[item].outputs = Some(BTreeMap::from([(OutputName::out(), path)]));
-        } else {
-            if !self.inputs_ready(item, Need::Path) {
-                return Ok(false);
-            }
-            let (_, hash) = self.resolve(node)?;
-            self.states[item].outputs = self.knowledge.trace(&hash).map_err(PlanError::Knowledge)?;
-        }
-        self.states[item].looked_up = true;
-        self.set_pending(item, false);
-        if self.states[item].outputs.is_some() {
+            self.states[item].looked_up = true;
+            self.set_pending(item, false);
             self.wake(item);
+            return Ok(true);
         }
+        if !self.inputs_ready(item, Need::Path) {
+            return Ok(false);
+        }
+        let (_, resolved) = self.resolve(node)?;
+        let outputs = self.knowledge.trace(&resolved).map_err(PlanError::Knowledge)?;
+        if outputs.is_none() && self.knowledge.can_ask() {
+            self.states[item].asking = true;
+            self.questions.push((item, Asked { resolved, name: node.derivation.name.to_string() }));
+            return Ok(false);
+        }
+        self.learnt(item, resolved, outputs);
         Ok(true)
+    }
+
+    /// Hands out a step that asks others for these objects of an item; false if they cannot be asked, or have been.
+    fn substitute(&mut self, item: Item, node: Option<&Arc<Node>>, missing: &[StorePath]) -> bool {
+        let state = &mut self.states[item];
+        let paths: Vec<StorePath> = missing.iter().filter(|path| !state.substituted.contains(*path)).cloned().collect();
+        if paths.is_empty() || !self.knowledge.can_substitute() {
+            return false;
+        }
+        state.running = true;
+        state.substituted.extend(paths.iter().cloned());
+        let step = Substitute { node: node.cloned(), resolved: state.resolved, paths };
+        self.set_pending(item, node.is_some());
+        self.ready.push_back(Step::Substitute(Box::new(step)));
+        true
     }
 
     fn resolve(&mut self, node: &Node) -> Result<(ResolvedDerivation, DerivationHash), PlanError<K::Error>> {
@@ -407,19 +478,19 @@ impl<'a, K: Knowledge> Planner<'a, K> {
         Ok((resolved, hash))
     }
 
-    /// Checks which wanted objects are here; the first that is not.
-    fn first_missing(&mut self, item: Item) -> Result<Option<StorePath>, PlanError<K::Error>> {
-        let mut missing = None;
+    /// Checks which wanted objects are here; those that are not.
+    fn missing(&mut self, item: Item) -> Result<Vec<StorePath>, PlanError<K::Error>> {
+        let mut missing = Vec::new();
         let wanted: Vec<_> = self.states[item].wanted.difference(&self.states[item].present).cloned().collect();
         for output in wanted {
             let Some(path) = self.states[item].outputs.as_ref().and_then(|outputs| outputs.get(&output)).cloned() else { continue };
             if self.knowledge.hold_if_valid(&path).map_err(PlanError::Knowledge)? {
                 self.states[item].present.insert(output);
             } else {
-                missing = missing.or(Some(path));
+                missing.push(path);
             }
         }
-        if missing.is_none() {
+        if missing.is_empty() {
             self.wake(item);
         }
         Ok(missing)
@@ -491,14 +562,6 @@ impl<'a, K: Knowledge> Planner<'a, K> {
         let inputs: Arc<[_]> = node.derivation.all_inputs().map(|input| self.item(input)).collect();
         self.states[item].inputs = Some(inputs.clone());
         inputs
-    }
-}
-
-/// Whether a step is a download or a copy rather than work for the processor.
-pub fn is_transfer(step: &Step) -> bool {
-    match step {
-        Step::AddSource(_) => true,
-        Step::Realise(realise) => matches!(realise.node.derivation.builder, Builder::Fetch(_)),
     }
 }
 

@@ -60,10 +60,7 @@ fn work(store: &Store, incoming: &Receiver<Entry>) -> Result<(), StoreError> {
             && let Ok((next, lock)) = incoming.recv_timeout(until.saturating_duration_since(Instant::now()))
         {
             locks.push(lock);
-            batch.objects.extend(next.objects);
-            batch.traces.extend(next.traces);
-            batch.records.extend(next.records);
-            batch.derivations.extend(next.derivations);
+            batch.extend(next);
         }
         store.register(&batch)?;
         drop(locks);

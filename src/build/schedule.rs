@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
+use crate::cache::Pulled;
 use crate::model::{DerivationGraph, DerivationHash, Input, StorePath};
 
 use super::compare::{Difference, compare_outputs};
@@ -16,6 +17,7 @@ use super::event::{Event, Outcome, StepId};
 use super::knowledge::StoreKnowledge;
 use super::plan::{Planner, Realise, Step, is_transfer};
 use super::registrar::Registrar;
+use super::substitute::Disagreement;
 use super::workshop::{Finished, Workshop};
 
 /// Downloads and copies that run at once.
@@ -39,6 +41,10 @@ pub struct Report {
     pub blocked: Vec<String>,
     /// Outputs that came out otherwise than before.
     pub differences: Vec<Difference>,
+    /// What came from caches.
+    pub pulled: Pulled,
+    /// Builds about which trusted keys say different things.
+    pub disagreements: Vec<Disagreement>,
 }
 
 /// Builds the goals; those derivations that are in `forced` are built even if they are there.
@@ -46,7 +52,7 @@ pub struct Report {
 /// # Errors
 /// If the store cannot be read or written. Steps that fail are in the [`Report`].
 pub fn build(workshop: &Workshop<'_>, graph: &DerivationGraph, goals: &[Input], forced: &[DerivationHash]) -> Result<Report, BuildError> {
-    let knowledge = StoreKnowledge::new(workshop.store, workshop.sources, workshop.options.level);
+    let knowledge = StoreKnowledge::new(workshop.store, workshop.sources, workshop.options.level).with_caches(workshop.substituter);
     let planner = Planner::new(graph, goals, forced, knowledge)?;
     std::thread::scope(|scope| {
         let mut schedule = Schedule::new(scope, workshop, planner);
@@ -137,7 +143,13 @@ impl<'scope, 'env, 'g> Schedule<'scope, 'env, 'g> {
             Registrar::start(self.scope, store, options.stop.clone())
         });
         registrar.register(finished.registration, finished.lock);
-        self.planner.finished(step, finished.outputs)?;
+        match step {
+            Step::Substitute(_) => {
+                self.report.pulled.add(finished.pulled);
+                self.planner.substituted(step)?;
+            }
+            _ => self.planner.finished(step, finished.outputs)?,
+        }
         Ok(())
     }
 
@@ -158,7 +170,7 @@ impl<'scope, 'env, 'g> Schedule<'scope, 'env, 'g> {
 
     /// Waits for what still runs, registers everything, and sums up.
     fn finish(self, goals: &[Input], outcome: Result<(), BuildError>) -> Result<Report, BuildError> {
-        let Self { builders, transfers, answers, registrar, mut report, planner, .. } = self;
+        let Self { workshop, builders, transfers, answers, registrar, mut report, planner, .. } = self;
         drop((builders, transfers));
         let late: Vec<Answer> = answers.iter().collect();
         if let Some(registrar) = registrar {
@@ -168,6 +180,10 @@ impl<'scope, 'env, 'g> Schedule<'scope, 'env, 'g> {
             registrar.finish()?;
         }
         outcome?;
+        if let Some(substituter) = workshop.substituter {
+            report.disagreements = substituter.take_disagreements();
+            substituter.keep_believed()?;
+        }
         report.blocked = planner.blocked().iter().map(|node| node.derivation.name.to_string()).collect();
         report.outputs = goals.iter().map(|goal| planner.output_of(goal)).collect();
         Ok(report)

@@ -22,6 +22,11 @@ impl Stop {
         self.0.load(Ordering::SeqCst)
     }
 
+    /// The flag itself, for whoever looks at it in another room.
+    pub fn as_flag(&self) -> &AtomicBool {
+        &self.0
+    }
+
     /// The flag itself, for a signal handler to set.
     pub fn flag(&self) -> Arc<AtomicBool> {
         self.0.clone()

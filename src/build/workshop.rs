@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
+use crate::cache::Pulled;
 use crate::fsio::RangeLock;
 use crate::model::{Builder, DerivationHash, OutputName, PathInfo, SandboxLevel, StorePath};
 use crate::sandbox::Limits;
@@ -19,10 +20,11 @@ use super::download::{Wanted, download};
 use super::error::{StepError, StepFailure};
 use super::event::{Event, Outcome, Reporter, StepId, Work};
 use super::fetch::{Fetcher, Progress};
-use super::plan::{Realise, Reason, Step};
+use super::plan::{Realise, Reason, Step, Substitute};
 use super::record::{Evidence, Stopwatch};
 use super::source::Sources;
 use super::stop::{LOOK, Stop};
+use super::substitute::Substituter;
 
 /// How to build.
 #[derive(Clone, Debug)]
@@ -57,6 +59,8 @@ pub struct Workshop<'a> {
     pub reporter: &'a dyn Reporter,
     /// How to build.
     pub options: &'a Options,
+    /// Caches that may have what is wanted.
+    pub substituter: Option<&'a Substituter<'a>>,
     made_fetcher: OnceLock<Arc<Fetcher>>,
     /// Objects of this run that may not be registered yet.
     staged: RwLock<HashMap<StorePath, PathInfo>>,
@@ -73,6 +77,8 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Keeps other processes from building the same; to be let go when it is registered, since only then can they see it.
     pub lock: Option<RangeLock>,
+    /// What came from caches.
+    pub pulled: Pulled,
 }
 
 impl<'a> Workshop<'a> {
@@ -84,7 +90,14 @@ impl<'a> Workshop<'a> {
         reporter: &'a dyn Reporter,
         options: &'a Options,
     ) -> Self {
-        Self { store, sources, fetcher, reporter, options, made_fetcher: OnceLock::new(), staged: RwLock::default() }
+        let (made_fetcher, staged) = (OnceLock::new(), RwLock::default());
+        Self { store, sources, fetcher, reporter, options, substituter: None, made_fetcher, staged }
+    }
+
+    /// The same, with caches.
+    #[must_use]
+    pub fn with_caches(self, substituter: Option<&'a Substituter<'a>>) -> Self {
+        Self { substituter, ..self }
     }
 
     /// Carries out one step.
@@ -93,11 +106,16 @@ impl<'a> Workshop<'a> {
     /// If it fails.
     pub fn run(&self, id: StepId, step: &Step, waiting: usize) -> Result<Finished, Box<StepFailure>> {
         let (name, work, reason) = describe(step);
-        self.reporter.report(&Event::Started { id, name, work, reason, waiting });
+        let started = || self.reporter.report(&Event::Started { id, name, work, reason, waiting });
+        // Whether there is anything to pull is found out first.
+        if work != Work::Pull {
+            started();
+        }
         let start = Instant::now();
         let result = match step {
             Step::AddSource(path) => self.add_source(path).map_err(|error| failure(step, error)),
             Step::Realise(realise) => self.realise(id, step, realise),
+            Step::Substitute(substitute) => self.substitute(id, substitute, &started).map_err(|error| failure(step, error)),
         };
         match &result {
             Ok(finished) => self.reporter.report(&Event::Finished { id, outcome: finished.outcome, duration: start.elapsed() }),
@@ -119,6 +137,23 @@ impl<'a> Workshop<'a> {
         staged.extend(objects.iter().map(|object| (object.info.path.clone(), object.info.clone())));
     }
 
+    /// Takes objects from caches; whether they came is for the planner to see.
+    fn substitute(&self, id: StepId, substitute: &Substitute, started: &(dyn Fn() + Sync)) -> Result<Finished, StepError> {
+        let received = |bytes| self.reporter.report(&Event::Received { id, bytes, total: None });
+        let pulled = match self.substituter {
+            Some(substituter) => substituter.pull(&substitute.paths, started, &received)?,
+            None => None,
+        };
+        let history = || self.substituter.map(|substituter| substituter.history(substitute)).unwrap_or_default();
+        Ok(Finished {
+            outputs: BTreeMap::new(),
+            registration: pulled.map(|_| history()).unwrap_or_default(),
+            outcome: if pulled.is_some() { Outcome::Done } else { Outcome::Elsewhere },
+            lock: None,
+            pulled: pulled.unwrap_or_default(),
+        })
+    }
+
     fn add_source(&self, path: &StorePath) -> Result<Finished, StepError> {
         let staged = self.sources.stage(path, self.store)?;
         self.note_staged(std::slice::from_ref(&staged));
@@ -127,6 +162,7 @@ impl<'a> Workshop<'a> {
             registration: Registration { objects: vec![staged], ..Registration::default() },
             outcome: Outcome::Done,
             lock: None,
+            pulled: Pulled::default(),
         })
     }
 
@@ -134,7 +170,13 @@ impl<'a> Workshop<'a> {
         let fail = |error: StepError| failure(step, error);
         let lock = self.lock(id, &realise.resolved_hash).map_err(fail)?;
         if let Some(outputs) = self.made_meanwhile(realise).map_err(|error| fail(error.into()))? {
-            return Ok(Finished { outputs, registration: Registration::default(), outcome: Outcome::Found, lock: None });
+            return Ok(Finished {
+                outputs,
+                registration: Registration::default(),
+                outcome: Outcome::Found,
+                lock: None,
+                pulled: Pulled::default(),
+            });
         }
         let finished = match &realise.resolved.builder {
             Builder::Fetch(fetch) => self.fetch(id, realise, fetch).map_err(fail),
@@ -206,6 +248,7 @@ impl<'a> Workshop<'a> {
             registration: Registration { objects: vec![staged], ..Registration::default() },
             outcome: Outcome::Done,
             lock: None,
+            pulled: Pulled::default(),
         })
     }
 
@@ -257,6 +300,10 @@ impl<'a> Workshop<'a> {
 fn describe(step: &Step) -> (&str, Work, Option<&Reason>) {
     match step {
         Step::AddSource(path) => (path.name().as_str(), Work::AddSource, None),
+        Step::Substitute(substitute) => {
+            let of_node = substitute.node.as_ref().map(|node| node.derivation.name.as_str());
+            (of_node.or(substitute.paths.first().map(|path| path.name().as_str())).unwrap_or_default(), Work::Pull, None)
+        }
         Step::Realise(realise) => {
             let work = match &realise.resolved.builder {
                 Builder::Script(_) => Work::Build,
@@ -272,6 +319,7 @@ fn failure(step: &Step, error: StepError) -> Box<StepFailure> {
     let (name, ..) = describe(step);
     let node = match step {
         Step::Realise(realise) => Some(&realise.node),
+        Step::Substitute(substitute) => substitute.node.as_ref(),
         Step::AddSource(_) => None,
     };
     Box::new(StepFailure {

@@ -98,6 +98,11 @@ impl CacheConfig {
         self.priority.unwrap_or(PRIORITY)
     }
 
+    /// The priority that is set for it, if any; otherwise the cache's own word counts.
+    pub fn own_priority(&self) -> Option<u32> {
+        self.priority
+    }
+
     /// Whether builds are sent here.
     pub fn push(&self) -> bool {
         self.push.unwrap_or(false)

@@ -69,6 +69,11 @@ fn split<const N: usize>(text: &str, wanted: &'static str) -> Result<(KeyName, [
 }
 
 impl PublicKey {
+    /// Its 32 bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        self.key.as_bytes()
+    }
+
     /// Its name.
     pub fn name(&self) -> &KeyName {
         &self.name

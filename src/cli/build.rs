@@ -1,5 +1,6 @@
 //! `kiln build`: makes targets, or says what that would take.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,12 +9,16 @@ use serde::Serialize;
 
 use crate::build::compare::{Difference, DifferenceKind};
 use crate::build::event::Reporter;
-use crate::build::plan::{Planner, Reason, Step};
-use crate::build::{self, Options, Report, Stop, StoreKnowledge, Workshop};
-use crate::model::{Builder, DerivationHash, Input, SandboxLevel, StorePath};
+use crate::build::plan::{Knowledge, Planner, Reason, Step, Substitute};
+use crate::build::substitute::Disagreement;
+use crate::build::{self, BuildError, Options, Report, Stop, StoreKnowledge, Substituter, Workshop};
+use crate::cache::Pulled;
+use crate::model::{Builder, DerivationHash, Input, OutputName, SandboxLevel, StorePath};
 use crate::sandbox::Limits;
 use crate::store::Store;
 
+use super::cache::open::CacheArgs;
+use super::cache::push::{self, PushArgs};
 use super::errors::step_failure;
 use super::exit;
 use super::failure::Failure;
@@ -25,7 +30,8 @@ use super::{Exit, failure};
 /// Build targets
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  kiln build runtime --out-link result\n  kiln build libpython func --dry-run\n  kiln build func --rebuild"
+    after_help = "Examples:\n  kiln build runtime --out-link result\n  kiln build libpython func --dry-run\n  kiln build func --rebuild\n  \
+                  kiln build runtime --cache file:///srv/cache --trusted-key team-1:…"
 )]
 pub struct Args {
     /// What to build; `kiln eval` lists the targets
@@ -44,6 +50,11 @@ pub struct Args {
     /// Build the targets again and name every file that differs
     #[arg(long, conflicts_with = "dry_run")]
     rebuild: bool,
+    /// Send what is built to the caches of `--cache` as it finishes
+    #[arg(long, requires = "urls", conflicts_with = "dry_run")]
+    push: bool,
+    #[command(flatten)]
+    pushing: PushArgs,
 }
 
 /// How to build; shared by the commands that may have to.
@@ -74,6 +85,8 @@ pub struct BuildArgs {
     /// How well builds must be sealed; `relaxed` is put on record and never published
     #[arg(long, value_name = "LEVEL", default_value = "strict", value_parser = ["strict", "relaxed"])]
     sandbox: Option<String>,
+    #[command(flatten)]
+    caches: CacheArgs,
 }
 
 impl BuildArgs {
@@ -89,13 +102,7 @@ impl BuildArgs {
     pub fn options(&self) -> Result<Options, Failure> {
         let machine = std::thread::available_parallelism().map_or(1, usize::from);
         let stop = Stop::default();
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            // The second one ends kiln at once: the sandboxes die with it, and the store stays whole.
-            let armed = signal_hook::flag::register_conditional_shutdown(signal, i32::from(exit::INTERRUPTED), stop.flag());
-            armed
-                .and_then(|_| signal_hook::flag::register(signal, stop.flag()))
-                .map_err(|error| Failure::new(format!("cannot catch signals: {error}")))?;
-        }
+        stop_on_signals(&stop)?;
         Ok(Options {
             jobs: self.jobs.map_or(machine, usize::from),
             cores: self.cores.map_or(machine, usize::from),
@@ -107,6 +114,21 @@ impl BuildArgs {
             stop,
         })
     }
+}
+
+/// Requests a stop when the user does.
+///
+/// # Errors
+/// If the signals cannot be caught.
+pub fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // The second one ends kiln at once: the sandboxes die with it, and the store stays whole.
+        let armed = signal_hook::flag::register_conditional_shutdown(signal, i32::from(exit::INTERRUPTED), stop.flag());
+        armed
+            .and_then(|_| signal_hook::flag::register(signal, stop.flag()))
+            .map_err(|error| Failure::new(format!("cannot catch signals: {error}")))?;
+    }
+    Ok(())
 }
 
 /// One line of the result.
@@ -122,8 +144,10 @@ struct Outcome {
     targets: Vec<Built>,
     built: Vec<String>,
     fetched: usize,
+    pulled: Pulled,
     seconds: f64,
     differences: Vec<Difference>,
+    disagreements: Vec<Disagreement>,
 }
 
 /// Runs the command.
@@ -135,16 +159,25 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
     let store = globals.open_store()?;
     let goals = goals(&lowering, &args.targets);
     if args.dry_run {
-        return dry_run(globals, &lowering, &store, &goals, args.how.level());
+        return dry_run(globals, &lowering, &store, &goals, &args.how);
     }
     let forced = if args.rebuild { derivations(&goals) } else { Vec::new() };
     let start = Instant::now();
-    let report = realise(globals, &lowering, &store, &goals, &forced, &args.how)?;
+    let build = || realise(globals, &lowering, &store, &goals, &forced, &args.how);
+    let report = if args.push {
+        let to = args.how.caches.to_push(&session::configure(&lowering.project)?)?;
+        let outputs = |report: &Report| report.outputs.iter().flatten().cloned().collect();
+        push::while_building(globals.ui(), &store, &to, &args.pushing, outputs, build)?
+    } else {
+        build()?
+    };
     let outcome = Outcome {
         targets: results(&store, &args.targets, &report),
         seconds: start.elapsed().as_secs_f64(),
         built: report.built,
         fetched: report.fetched,
+        pulled: report.pulled,
+        disagreements: report.disagreements,
         differences: report.differences,
     };
     if let Some(link) = &args.out_link {
@@ -183,7 +216,9 @@ pub fn realise(
     let progress = Progress::new(globals.ui());
     let reporter: &dyn Reporter = &progress;
     let fetcher = || session::fetcher(&config);
-    let workshop = Workshop::new(store, &lowering.sources, &fetcher, reporter, &options);
+    let caches = how.caches.open(&config)?;
+    let substituter = (!caches.is_empty()).then(|| Substituter::new(store, &caches, reporter, &options.stop));
+    let workshop = Workshop::new(store, &lowering.sources, &fetcher, reporter, &options).with_caches(substituter.as_ref());
     let report = build::build(&workshop, &lowering.lowered.graph, goals, forced)?;
     if options.stop.is_requested() {
         return Err(Failure::new("stopped; what was finished is kept").code(exit::INTERRUPTED));
@@ -231,14 +266,12 @@ fn make_links(store: &Store, link: &std::path::Path, built: &[Built]) -> Result<
 }
 
 fn summarise(globals: &Globals, outcome: &Outcome, duration: Duration) {
-    if globals.json || (outcome.built.is_empty() && outcome.fetched == 0 && !std::io::stderr().is_terminal()) {
+    let counts = [(outcome.built.len(), "built"), (outcome.fetched, "fetched"), (outcome.pulled.objects, "pulled")];
+    let done: Vec<String> = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    if globals.json || (done.is_empty() && !std::io::stderr().is_terminal()) {
         return;
     }
-    let text = match (outcome.built.len(), outcome.fetched) {
-        (0, 0) => "nothing to do".to_owned(),
-        (built, 0) => format!("{built} built"),
-        (built, fetched) => format!("{built} built, {fetched} fetched"),
-    };
+    let text = if done.is_empty() { "nothing to do".to_owned() } else { done.join(", ") };
     globals.ui().note(format!("{} {}", paint(GREEN, text), paint(DIM, format!("in {}", ui::seconds(duration)))));
 }
 
@@ -264,8 +297,9 @@ fn not_reproducible(differences: &[Difference]) -> failure::Failure {
     failure.hint("look for times, paths, core counts and unsorted listings in these files")
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Planned {
+    pull: Vec<String>,
     fetch: Vec<String>,
     add: Vec<String>,
     build: Vec<PlannedBuild>,
@@ -278,13 +312,28 @@ struct PlannedBuild {
     why: String,
 }
 
-fn dry_run(globals: &Globals, lowering: &Lowering, store: &Store, goals: &[Input], level: SandboxLevel) -> Exit {
-    let knowledge = StoreKnowledge::new(store, &lowering.sources, level);
-    let mut planner = Planner::new(&lowering.lowered.graph, goals, &[], knowledge).map_err(crate::build::BuildError::from)?;
-    let mut planned = Planned { fetch: Vec::new(), add: Vec::new(), build: Vec::new(), may_build: Vec::new() };
+fn dry_run(globals: &Globals, lowering: &Lowering, store: &Store, goals: &[Input], how: &BuildArgs) -> Exit {
+    let caches = how.caches.open(&session::configure(&lowering.project)?)?;
+    let (progress, stop) = (Progress::new(globals.ui()), Stop::default());
+    let substituter = (!caches.is_empty()).then(|| Substituter::new(store, &caches, &progress, &stop));
+    let knowledge = StoreKnowledge::new(store, &lowering.sources, how.level()).with_caches(substituter.as_ref());
+    let mut planner = Planner::new(&lowering.lowered.graph, goals, &[], knowledge).map_err(BuildError::from)?;
+    let mut planned = Planned::default();
     while let Some(step) = planner.next_step() {
-        match &step {
-            Step::AddSource(path) => planned.add.push(path.name().to_string()),
+        let outputs = match &step {
+            Step::AddSource(path) => {
+                planned.add.push(path.name().to_string());
+                Some(BTreeMap::from([(OutputName::out(), path.clone())]))
+            }
+            Step::Substitute(substitute) => {
+                let found = substitute.paths.iter().all(|path| substituter.as_ref().is_some_and(|caches| caches.finds(path)));
+                if !found {
+                    planner.substituted(&step).map_err(BuildError::from)?;
+                    continue;
+                }
+                planned.pull.extend(substitute.paths.iter().map(|path| path.name().to_string()));
+                Some(outputs_of(&planner, substitute))
+            }
             Step::Realise(realise) => {
                 let name = realise.resolved.name.to_string();
                 match &realise.resolved.builder {
@@ -292,20 +341,27 @@ fn dry_run(globals: &Globals, lowering: &Lowering, store: &Store, goals: &[Input
                     _ => planned.build.push(PlannedBuild { name, why: why(&realise.reason) }),
                 }
                 // A fetched file's path is known, so the plan can be followed beyond it.
-                if let Some(path) = realise.node.derivation.known_path() {
-                    let outputs = std::collections::BTreeMap::from([(crate::model::OutputName::out(), path)]);
-                    planner.finished(&step, outputs).map_err(crate::build::BuildError::from)?;
-                }
+                realise.node.derivation.known_path().map(|path| BTreeMap::from([(OutputName::out(), path)]))
             }
-        }
-        if let Step::AddSource(path) = &step {
-            let outputs = std::collections::BTreeMap::from([(crate::model::OutputName::out(), path.clone())]);
-            planner.finished(&step, outputs).map_err(crate::build::BuildError::from)?;
+        };
+        if let Some(outputs) = outputs {
+            planner.finished(&step, outputs).map_err(BuildError::from)?;
         }
     }
     planned.may_build = planner.waiting().map(|node| node.derivation.name.to_string()).collect();
     globals.ui().print(&planned, render_plan)?;
     Ok(exit::OK)
+}
+
+/// What a derivation's outputs are known to be, or where a source object is.
+fn outputs_of<K: Knowledge>(planner: &Planner<'_, K>, substitute: &Substitute) -> BTreeMap<OutputName, StorePath> {
+    match &substitute.node {
+        Some(node) => {
+            let outputs = node.derivation.outputs.keys();
+            outputs.filter_map(|output| Some((output.clone(), planner.known_output(&node.hash, output)?.clone()))).collect()
+        }
+        None => substitute.paths.iter().map(|path| (OutputName::out(), path.clone())).collect(),
+    }
 }
 
 fn why(reason: &Reason) -> String {
@@ -317,8 +373,8 @@ fn why(reason: &Reason) -> String {
 }
 
 fn render_plan(planned: &Planned) -> String {
-    let Planned { fetch, add, build, may_build } = planned;
-    if fetch.is_empty() && add.is_empty() && build.is_empty() && may_build.is_empty() {
+    let Planned { pull, fetch, add, build, may_build } = planned;
+    if pull.is_empty() && fetch.is_empty() && add.is_empty() && build.is_empty() && may_build.is_empty() {
         return "nothing to do\n".to_owned();
     }
     let mut text = String::new();
@@ -329,6 +385,7 @@ fn render_plan(planned: &Planned) -> String {
         }
     };
     let one = |name: &String| vec![name.clone()];
+    section("would be pulled from a cache, with all they refer to", pull.iter().map(one).collect());
     section("would be fetched", fetch.iter().map(one).collect());
     section("would be copied from the project", add.iter().map(one).collect());
     section("would be built", build.iter().map(|build| vec![build.name.clone(), build.why.clone()]).collect());

@@ -144,6 +144,7 @@ impl From<StepError> for Failure {
             StepError::Store(error) => error.into(),
             StepError::Fetch(error) => error.into(),
             StepError::Io(error) => error.into(),
+            StepError::Cache(error) => error.into(),
             StepError::Stopped => failure.code(exit::INTERRUPTED),
             StepError::TimedOut(_) => failure.hint("`--timeout SECONDS` allows more"),
             StepError::Silent(_) => failure.hint("`--silence SECONDS` allows more"),

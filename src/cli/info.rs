@@ -65,7 +65,11 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
     Ok(exit::OK)
 }
 
-fn known_path(found: &Found, store: &Store, target: &str) -> Result<StorePath, Failure> {
+/// Where a target is known to have come out.
+///
+/// # Errors
+/// If it was not built here.
+pub fn known_path(found: &Found, store: &Store, target: &str) -> Result<StorePath, Failure> {
     let knowledge = StoreKnowledge::new(store, &found.lowering.sources, SandboxLevel::Relaxed);
     let goal = Input::Output { derivation: found.derivation, output: found.output.clone() };
     let planner = Planner::new(&found.lowering.lowered.graph, &[goal], &[], knowledge).map_err(BuildError::from)?;

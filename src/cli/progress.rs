@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::build::event::{Event, Outcome, Reporter, StepId, Work};
+use crate::build::substitute::Disagreement;
 
 use super::ui::{self, DIM, GREEN, RED, Ui, YELLOW, harmless, paint};
 
@@ -81,17 +82,28 @@ impl Progress {
 
     fn finished(&self, id: StepId, outcome: Outcome, duration: Duration) {
         let Some(running) = self.ended(id) else { return };
-        if self.ui.quiet || running.work == Work::AddSource {
+        if self.ui.quiet || running.work == Work::AddSource || outcome == Outcome::Elsewhere {
             return;
         }
         let verb = match (running.work, outcome) {
             (_, Outcome::Found) => "found",
             (Work::Fetch, _) => "fetched",
+            (Work::Pull, _) => "pulled",
             (Work::Builtin, _) => "made",
             _ => "built",
         };
         self.tell(format!("{} {}  {}", paint(GREEN, verb), harmless(&running.name), paint(DIM, ui::seconds(duration))));
     }
+}
+
+fn disagreed(disagreement: &Disagreement) -> String {
+    let warning = paint(YELLOW, "warning:");
+    let mut text = format!("{warning} {}: trusted keys vouch for different results of the same derivation", harmless(&disagreement.name));
+    for said in &disagreement.claims {
+        let paths: Vec<String> = said.outputs.values().map(ToString::to_string).collect();
+        text.push_str(&format!("\n  {}  by {}", paths.join(" "), said.signers.join(", ")));
+    }
+    text
 }
 
 fn style() -> ProgressStyle {
@@ -141,6 +153,12 @@ impl Reporter for Progress {
             Event::Differs { name, before, now, .. } => {
                 let text = format!("{} {}: two builds of the same derivation differ", paint(YELLOW, "warning:"), harmless(name));
                 self.tell(format!("{text}\n  before  {before}\n  now     {now}"));
+            }
+            Event::Disagreement { disagreement } => self.tell(disagreed(disagreement)),
+            Event::Trouble { error } => {
+                if !self.ui.quiet {
+                    self.tell(format!("{} {}; going on without it", paint(YELLOW, "note:"), harmless(&error.to_string())));
+                }
             }
         }
     }

@@ -101,11 +101,36 @@ impl Store {
             return Err(wrong(format!("it has {} bytes with the hash {got}, not {} with {wanted}", restored.nar_size, claimed.nar_size)));
         }
         canonicalise(&tree, self.owner)?;
-        let (found, first_link) = addressed(&tree, claimed)?;
+        let (found, first_link) = match claimed.ca {
+            // The NAR's hash is the address, and it was just computed.
+            ContentAddress::Recursive(_) if !claimed.refers_to_itself() => {
+                (ContentAddress::Recursive(restored.nar_hash), restored.first_link)
+            }
+            _ => addressed(&tree, claimed)?,
+        };
         if found != claimed.ca {
             return Err(wrong(format!("its bytes have the content address {found}, not {}", claimed.ca)));
         }
         self.place(&tree, PathInfo { registered: now(), ..claimed.clone() }, first_link)
+    }
+
+    /// Stages the object `claimed` if it lies in its place already, whole but not valid: what somebody left who was interrupted. It is checked
+    /// as a NAR is.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn stage_leftover(&self, claimed: &PathInfo) -> Result<Option<Staged>, StoreError> {
+        let place = self.physical(&claimed.path);
+        let valid = self.hold([&claimed.path])?.contains(&claimed.path);
+        if valid || place.symlink_metadata().is_err() || !claimed.path_is_consistent() {
+            return Ok(None);
+        }
+        let Ok((found, first_link)) = addressed(&place, claimed) else { return Ok(None) };
+        if found != claimed.ca || !place::is_whole(&place, claimed) {
+            return Ok(None);
+        }
+        canonicalise(&place, self.owner)?;
+        Ok(Some(Staged { info: PathInfo { registered: now(), ..claimed.clone() }, first_link, was_valid: false }))
     }
 
     fn register_one(&self, staged: Staged) -> Result<PathInfo, StoreError> {

@@ -50,13 +50,20 @@ CREATE TABLE IF NOT EXISTS trace_outputs (
     PRIMARY KEY (trace, output)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS trace_outputs_by_digest ON trace_outputs(digest);
+CREATE TABLE IF NOT EXISTS signatures (
+    trace     INTEGER NOT NULL REFERENCES traces(id) ON DELETE CASCADE,
+    signer    TEXT NOT NULL,
+    signature TEXT NOT NULL,
+    PRIMARY KEY (trace, signer)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records (
     id         INTEGER PRIMARY KEY,
     resolved   BLOB NOT NULL,
     derivation BLOB NOT NULL,
     name       TEXT NOT NULL,
     started_ms INTEGER NOT NULL,
-    body       TEXT NOT NULL
+    body       TEXT NOT NULL,
+    local      INTEGER NOT NULL DEFAULT 1
 );
 CREATE INDEX IF NOT EXISTS records_by_resolved ON records(resolved);
 CREATE INDEX IF NOT EXISTS records_by_derivation ON records(derivation);
@@ -88,6 +95,19 @@ pub(super) fn create(dir: &Path) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY).doing(action)?;
     connection.pragma_update(None, "journal_mode", "wal").doing("turn on the write-ahead log")?;
     connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;")).doing(action)
+}
+
+/// Brings the tables of format 1 to format 2: who vouches for a trace, and which records come from elsewhere. It may have been begun before.
+pub(super) fn migrate(dir: &Path) -> Result<(), StoreError> {
+    let action = "bring the tables to the present format";
+    let mut connection = open(dir)?;
+    let transaction = begin(&mut connection)?;
+    transaction.execute_batch(SCHEMA).doing(action)?;
+    let has_origin = "SELECT count(*) FROM pragma_table_info('records') WHERE name = 'local'";
+    if transaction.query_row(has_origin, [], |row| row.get::<_, i64>(0)).doing(action)? == 0 {
+        transaction.execute_batch("ALTER TABLE records ADD COLUMN local INTEGER NOT NULL DEFAULT 1").doing(action)?;
+    }
+    transaction.commit().doing(action)
 }
 
 /// Opens the database of an existing store.

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::DatabaseResultExt as _;
-use super::{Store, StoreError};
-use crate::model::{BuildRecord, BuildTrace, DerivationHash, StorePath};
+use super::{ForeignTrace, Store, StoreError};
+use crate::model::{BuildRecord, BuildStatus, BuildTrace, DerivationHash, StorePath};
 
 /// Body, time, origin and number of missing outputs of traces; a condition and an order follow.
 const TRACES: &str = "SELECT body, built_ms, local, (SELECT count(*) FROM trace_outputs AS made WHERE made.trace = traces.id \
@@ -106,13 +106,27 @@ pub(super) fn insert_trace(transaction: &Transaction<'_>, trace: &BuildTrace, bu
     Ok(())
 }
 
-/// Keeps a record.
-pub(super) fn insert_record(transaction: &Transaction<'_>, record: &BuildRecord) -> Result<(), StoreError> {
+/// Keeps who vouches for a trace that is there.
+pub(super) fn insert_signatures(transaction: &Transaction<'_>, foreign: &ForeignTrace) -> Result<(), StoreError> {
+    let action = "register a signature";
+    let body = to_json("build trace", &foreign.trace)?;
+    let sql = "INSERT OR REPLACE INTO signatures (trace, signer, signature) \
+               SELECT id, ?3, ?4 FROM traces WHERE resolved = ?1 AND body = ?2";
+    let mut insert = transaction.prepare_cached(sql).doing(action)?;
+    for (signer, signature) in &foreign.signatures {
+        insert.execute(params![foreign.trace.resolved.0.as_bytes(), body, signer, signature]).doing(action)?;
+    }
+    Ok(())
+}
+
+/// Keeps a record; one from elsewhere that is known is kept once.
+pub(super) fn insert_record(transaction: &Transaction<'_>, record: &BuildRecord, local: bool) -> Result<(), StoreError> {
     let action = "register a build record";
     let body = to_json("build record", record)?;
     let started = i64::try_from(record.started_ms).unwrap_or(i64::MAX);
-    let sql = "INSERT INTO records (resolved, derivation, name, started_ms, body) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let values = params![record.resolved.0.as_bytes(), record.derivation.0.as_bytes(), record.name, started, body];
+    let sql = "INSERT INTO records (resolved, derivation, name, started_ms, body, local) SELECT ?1, ?2, ?3, ?4, ?5, ?6 \
+               WHERE ?6 OR NOT EXISTS (SELECT 1 FROM records WHERE resolved = ?1 AND body = ?5)";
+    let values = params![record.resolved.0.as_bytes(), record.derivation.0.as_bytes(), record.name, started, body, local];
     transaction.prepare_cached(sql).and_then(|mut insert| insert.execute(values)).doing(action)?;
     Ok(())
 }
@@ -194,6 +208,47 @@ impl Store {
     pub fn records_of_resolved(&self, resolved: &DerivationHash) -> Result<Vec<BuildRecord>, StoreError> {
         let rest = "WHERE resolved = ?1 ORDER BY started_ms DESC, id DESC";
         query_records(&self.database(), rest, [resolved.0.as_bytes()])
+    }
+
+    /// Who vouches for a trace: names of keys, and what they signed it with.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn signatures_of(&self, trace: &BuildTrace) -> Result<Vec<(String, String)>, StoreError> {
+        let action = "read signatures";
+        let connection = self.database();
+        let sql = "SELECT signer, signature FROM signatures JOIN traces ON trace = id WHERE resolved = ?1 AND body = ?2 ORDER BY signer";
+        let mut statement = connection.prepare_cached(sql).doing(action)?;
+        let values = params![trace.resolved.0.as_bytes(), to_json("build trace", trace)?];
+        let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?))).doing(action)?;
+        rows.collect::<Result<_, _>>().doing(action)
+    }
+
+    /// The record of this store's own latest build that gave what `trace` says.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn own_record(&self, trace: &BuildTrace) -> Result<Option<BuildRecord>, StoreError> {
+        let rest = "WHERE resolved = ?1 AND local ORDER BY started_ms DESC, id DESC";
+        let records = query_records(&self.database(), rest, [trace.resolved.0.as_bytes()])?;
+        Ok(records.into_iter().find(|record| record.status == BuildStatus::Built && record.outputs == trace.outputs))
+    }
+
+    /// A mark behind all records that are there now, for [`Store::own_records_since`].
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn record_mark(&self) -> Result<i64, StoreError> {
+        let sql = "SELECT coalesce(max(id), 0) FROM records";
+        self.database().query_row(sql, [], |row| row.get(0)).doing("read build records")
+    }
+
+    /// The records of this store's own builds behind a mark, in their order.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn own_records_since(&self, mark: i64) -> Result<Vec<BuildRecord>, StoreError> {
+        query_records(&self.database(), "WHERE id > ?1 AND local ORDER BY id", [mark])
     }
 
     /// The records of all builds that made `path`, latest first.

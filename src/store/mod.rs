@@ -51,7 +51,7 @@ pub use add::References;
 pub use error::StoreError;
 pub use gc::{GcOptions, GcReport};
 pub use history::{NewDerivation, StoredDerivation, StoredTrace, TraceView};
-pub use register::Registration;
+pub use register::{ForeignTrace, Registration};
 pub use roots::{OutLink, Pin};
 pub use scratch::ScratchDir;
 pub use stage::{OutputTree, Staged};
@@ -72,7 +72,10 @@ use crate::fsio::{IoResultExt, PathError};
 use crate::model::StorePath;
 
 /// Version of the layout and of the database's tables, as the file `format` states it.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// The format that is brought to [`FORMAT`] when a store is opened.
+const FORMER: u32 = 1;
 
 /// An open store. Cheap to open; may be shared between threads.
 #[derive(Debug)]
@@ -99,8 +102,8 @@ impl Store {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(dir).at("create the store directory", dir)?;
         let dir = fs::canonicalize(dir).at("resolve", dir)?;
-        if read_format(&dir)?.is_none() {
-            create(&dir)?;
+        if read_format(&dir)? != Some(FORMAT) {
+            prepare(&dir)?;
         }
         Self::open_at(dir)
     }
@@ -111,8 +114,15 @@ impl Store {
     /// If there is none, or it is of a newer format.
     pub fn open_existing(dir: &Path) -> Result<Self, StoreError> {
         match fs::canonicalize(dir) {
-            Ok(real) if read_format(&real)?.is_some() => Self::open_at(real),
-            _ => Err(StoreError::NotAStore { dir: dir.to_owned() }),
+            Ok(real) => match read_format(&real)? {
+                None => Err(StoreError::NotAStore { dir: dir.to_owned() }),
+                Some(FORMAT) => Self::open_at(real),
+                Some(_) => {
+                    prepare(&real)?;
+                    Self::open_at(real)
+                }
+            },
+            Err(_) => Err(StoreError::NotAStore { dir: dir.to_owned() }),
         }
     }
 
@@ -170,19 +180,27 @@ fn read_format(dir: &Path) -> Result<Option<u32>, StoreError> {
         Err(error) => return Err(PathError::new("read", path, error).into()),
     };
     match text.trim().parse() {
-        Ok(found) if found == FORMAT => Ok(Some(found)),
+        Ok(found) if [FORMAT, FORMER].contains(&found) => Ok(Some(found)),
         _ => Err(StoreError::OtherFormat { dir: dir.to_owned(), found: text.trim().to_owned(), supported: FORMAT }),
     }
 }
 
-/// Makes the directories and the database of a new store; `format` is written last. Of several processes that want to, one does it while the
-/// others wait: SQLite's own waiting does not cover turning on the write-ahead log.
-fn create(dir: &Path) -> Result<(), StoreError> {
+/// Makes a new store, or brings an older one to the present format; `format` is written last. Of several processes that want to, one does it
+/// while the others wait: SQLite's own waiting does not cover turning on the write-ahead log.
+fn prepare(dir: &Path) -> Result<(), StoreError> {
     let lock = File::open(dir).at("open", dir)?;
     lock.lock().at("lock", dir)?;
-    let created = if read_format(dir)?.is_none() { create_alone(dir) } else { Ok(()) };
+    let prepared = match read_format(dir)? {
+        None => create_alone(dir),
+        Some(FORMAT) => Ok(()),
+        Some(_) => database::migrate(dir).and_then(|()| write_format(dir)),
+    };
     lock.unlock().at("unlock", dir)?;
-    created
+    prepared
+}
+
+fn write_format(dir: &Path) -> Result<(), StoreError> {
+    Ok(crate::fsio::write_atomically(&dir.join("format"), format!("{FORMAT}\n").as_bytes())?)
 }
 
 fn create_alone(dir: &Path) -> Result<(), StoreError> {
@@ -198,8 +216,7 @@ fn create_alone(dir: &Path) -> Result<(), StoreError> {
         }
     }
     database::create(dir)?;
-    crate::fsio::write_atomically(&dir.join("format"), format!("{FORMAT}\n").as_bytes())?;
-    Ok(())
+    write_format(dir)
 }
 
 /// Milliseconds since 1970.

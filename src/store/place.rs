@@ -60,7 +60,7 @@ impl Store {
 }
 
 /// Whether what lies at `path` has the bytes of `info`.
-fn is_whole(path: &Path, info: &PathInfo) -> bool {
+pub(super) fn is_whole(path: &Path, info: &PathInfo) -> bool {
     let nothing = ReferenceIndex::default();
     scan(path, &ScanRequest { own: None, candidates: &nothing }).is_ok_and(|scanned| scanned.nar_hash == info.nar_hash)
 }

@@ -10,6 +10,15 @@ use super::{NewDerivation, Staged, Store, StoreError, database, failpoint, histo
 use crate::fsio::PathError;
 use crate::model::{BuildRecord, BuildTrace, PathInfo, StorePath};
 
+/// A trace of a build that was made elsewhere, and who vouches for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignTrace {
+    /// The trace.
+    pub trace: BuildTrace,
+    /// Names of keys, and what they signed it with.
+    pub signatures: Vec<(String, String)>,
+}
+
 /// What becomes valid at once.
 #[derive(Clone, Debug, Default)]
 pub struct Registration {
@@ -21,6 +30,22 @@ pub struct Registration {
     pub records: Vec<BuildRecord>,
     /// Derivations to be kept.
     pub derivations: Vec<NewDerivation>,
+    /// Traces of builds made elsewhere. Whether to believe them was decided before.
+    pub foreign: Vec<ForeignTrace>,
+    /// Records of builds made elsewhere.
+    pub foreign_records: Vec<BuildRecord>,
+}
+
+impl Registration {
+    /// Adds what another one holds.
+    pub fn extend(&mut self, other: Self) {
+        self.objects.extend(other.objects);
+        self.traces.extend(other.traces);
+        self.records.extend(other.records);
+        self.derivations.extend(other.derivations);
+        self.foreign.extend(other.foreign);
+        self.foreign_records.extend(other.foreign_records);
+    }
 }
 
 impl Store {
@@ -42,8 +67,12 @@ impl Store {
         for trace in &batch.traces {
             history::insert_trace(&transaction, trace, now, true)?;
         }
-        for record in &batch.records {
-            history::insert_record(&transaction, record)?;
+        for foreign in &batch.foreign {
+            history::insert_trace(&transaction, &foreign.trace, now, false)?;
+            history::insert_signatures(&transaction, foreign)?;
+        }
+        for (records, local) in [(&batch.records, true), (&batch.foreign_records, false)] {
+            records.iter().try_for_each(|record| history::insert_record(&transaction, record, local))?;
         }
         for derivation in &batch.derivations {
             history::insert_derivation(&transaction, derivation)?;

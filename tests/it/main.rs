@@ -3,6 +3,7 @@
 
 mod architecture;
 mod build;
+mod cache;
 mod errors;
 mod escapes;
 mod flagship;

@@ -26,12 +26,14 @@ use crate::fsio::PathError;
 use crate::model::{Hasher, Sha256, StoreDigest};
 
 /// What [`restore`] read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
     /// SHA-256 of the NAR.
     pub nar_hash: Sha256,
     /// Bytes of the NAR.
     pub nar_size: u64,
+    /// The first symbolic link in it, relative to the tree, if there is any (empty if the tree is a link itself).
+    pub first_link: Option<PathBuf>,
 }
 
 /// Reads a NAR to its end and lays it out at `dest`, which must not exist: files 0444 or 0555 with mtime 1, directories writable.
@@ -47,7 +49,7 @@ pub fn restore(nar: &mut dyn Read, dest: &Path, limits: &Limits) -> Result<Resto
     restore.input.expect(MAGIC)?;
     restore.node(Some(AT_FDCWD), &name)?;
     let hashes = restore.input.finish()?;
-    Ok(Restored { nar_size: hashes.len, nar_hash: hashes.plain.finish() })
+    Ok(Restored { nar_size: hashes.len, nar_hash: hashes.plain.finish(), first_link: restore.first_link })
 }
 
 /// What [`inspect`] found a NAR to be.
@@ -199,12 +201,13 @@ struct Restore<'a> {
     entries: u64,
     depth: usize,
     file_hash: Option<Sha256>,
+    first_link: Option<PathBuf>,
 }
 
 impl<'a> Restore<'a> {
     fn new(nar: &'a mut dyn Read, request: ScanRequest<'a>, dest: &'a Path, limits: &'a Limits) -> Self {
         let input = Input::new(nar, request);
-        Self { input, path: dest.to_owned(), dest, limits, bytes: 0, entries: 0, depth: 0, file_hash: None }
+        Self { input, path: dest.to_owned(), dest, limits, bytes: 0, entries: 0, depth: 0, file_hash: None, first_link: None }
     }
 
     fn failed(&self, action: &'static str, error: Errno) -> ArchiveError {
@@ -288,6 +291,8 @@ impl<'a> Restore<'a> {
         if let Some(parent) = parent {
             symlinkat(target.as_c_str(), parent, name).map_err(|error| self.failed("create the link", error))?;
         }
+        let here = self.path.strip_prefix(self.dest).unwrap_or(Path::new(""));
+        self.first_link.get_or_insert_with(|| here.to_owned());
         self.input.expect(b")")
     }
 

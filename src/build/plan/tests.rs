@@ -1,9 +1,11 @@
 //! The planner over a world in memory.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
+use std::rc::Rc;
 
 use super::*;
-use crate::model::{BuiltinBuilder, Derivation, Hints, OutputPolicy};
+use crate::model::{Builder, BuiltinBuilder, Derivation, Hints, OutputPolicy};
 
 /// A world of traces and objects, in memory.
 #[derive(Default)]
@@ -12,6 +14,11 @@ struct World {
     valid: BTreeSet<StorePath>,
     sources: BTreeSet<StorePath>,
     asked: usize,
+    /// Traces that others know, objects that they have, how many were asked for at a time, and what came.
+    others: Option<HashMap<DerivationHash, BTreeMap<OutputName, StorePath>>>,
+    shared: BTreeSet<StorePath>,
+    rounds: Vec<usize>,
+    pulled: Rc<RefCell<BTreeSet<StorePath>>>,
 }
 
 impl Knowledge for &mut World {
@@ -23,7 +30,20 @@ impl Knowledge for &mut World {
     }
 
     fn hold_if_valid(&mut self, path: &StorePath) -> Result<bool, Infallible> {
-        Ok(self.valid.contains(path))
+        Ok(self.valid.contains(path) || self.pulled.borrow().contains(path))
+    }
+
+    fn can_ask(&self) -> bool {
+        self.others.is_some()
+    }
+
+    fn ask(&mut self, asked: &[Asked]) -> Result<Vec<Option<BTreeMap<OutputName, StorePath>>>, Infallible> {
+        self.rounds.push(asked.len());
+        Ok(asked.iter().map(|asked| self.others.as_ref()?.get(&asked.resolved).cloned()).collect())
+    }
+
+    fn can_substitute(&self) -> bool {
+        self.others.is_some()
     }
 
     fn is_source(&self, path: &StorePath) -> bool {
@@ -51,10 +71,16 @@ fn build(graph: &DerivationGraph, goal: &Input, world: &mut World, content: impl
     let mut built = Vec::new();
     let mut done: Vec<(DerivationHash, BTreeMap<OutputName, StorePath>)> = Vec::new();
     let mut added = Vec::new();
+    let (shared, pulled) = (world.shared.clone(), world.pulled.clone());
     let mut planner = Planner::new(graph, std::slice::from_ref(goal), &[], &mut *world).unwrap();
     while let Some(step) = planner.next_step() {
         let path = match &step {
             Step::AddSource(path) => path.clone(),
+            Step::Substitute(substitute) => {
+                pulled.borrow_mut().extend(substitute.paths.iter().filter(|path| shared.contains(path)).cloned());
+                planner.substituted(&step).unwrap();
+                continue;
+            }
             Step::Realise(realise) => {
                 built.push(realise.node.derivation.name.to_string());
                 object(&content(realise))
@@ -174,4 +200,48 @@ fn a_wide_fan_asks_for_each_trace_once() {
     let mut world = World::default();
     assert_eq!(build(&graph, &goal, &mut world, by_script).len(), 1001);
     assert_eq!(world.asked, 1001);
+}
+
+/// A fan of builds, made elsewhere; which of its objects others have.
+fn fan_elsewhere(shares: impl Fn(&str) -> bool) -> (DerivationGraph, Input, World) {
+    let mut graph = DerivationGraph::default();
+    let leaves: Vec<_> = (0..1000).map(|index| add(&mut graph, &format!("leaf{index}"), "x", &[])).collect();
+    let middle = add(&mut graph, "middle", "middle", &leaves);
+    let goal = add(&mut graph, "goal", "goal", &[middle]);
+    let mut elsewhere = World::default();
+    build(&graph, &goal, &mut elsewhere, by_script);
+    let shared = elsewhere.valid.into_iter().filter(|path| shares(path.name().as_str())).collect();
+    (graph, goal, World { others: Some(elsewhere.traces), shared, ..World::default() })
+}
+
+#[test]
+fn what_was_built_elsewhere_is_taken_and_asked_for_many_at_once() {
+    let (graph, goal, mut world) = fan_elsewhere(|name| name.starts_with("goal"));
+    assert!(build(&graph, &goal, &mut world, by_script).is_empty());
+    assert_eq!(world.rounds, [1000, 1, 1]);
+    assert_eq!(world.pulled.borrow().len(), 1);
+}
+
+#[test]
+fn an_object_that_others_lack_is_built_from_those_they_have() {
+    let (graph, goal, mut world) = fan_elsewhere(|name| name.starts_with("middle"));
+    assert_eq!(build(&graph, &goal, &mut world, by_script), ["goal"]);
+    let (graph, goal, mut world) = fan_elsewhere(|_| false);
+    assert_eq!(build(&graph, &goal, &mut world, by_script).len(), 1002);
+}
+
+#[test]
+fn an_answer_without_all_outputs_is_none() {
+    let (graph, goal, mut world) = fan_elsewhere(|name| name.starts_with("goal"));
+    world.others.iter_mut().flat_map(|traces| traces.values_mut()).for_each(BTreeMap::clear);
+    assert_eq!(build(&graph, &goal, &mut world, by_script).len(), 1002);
+}
+
+#[test]
+fn others_are_not_asked_for_what_is_known_here() {
+    let (graph, goal, mut world) = fan_elsewhere(|_| true);
+    world.traces = world.others.clone().unwrap();
+    world.valid = world.shared.clone();
+    assert!(build(&graph, &goal, &mut world, by_script).is_empty());
+    assert!(world.rounds.is_empty() && world.pulled.borrow().is_empty());
 }

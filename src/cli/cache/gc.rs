@@ -44,7 +44,7 @@ pub struct Args {
 /// # Errors
 /// If the cache cannot be read or written.
 pub fn run(globals: &Globals, args: &Args) -> Exit {
-    let backend = open::backend(&args.url)?;
+    let backend = open::backend(globals, &args.url)?;
     let stop = Stop::default();
     let flag = stop.flag();
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {

@@ -62,7 +62,7 @@ struct Closure {
 /// If the cache cannot be read.
 pub fn run(globals: &Globals, args: &Args) -> Exit {
     let pattern = args.pattern.as_deref().map(Pattern::new).transpose()?;
-    let backend = open::backend(&args.url)?;
+    let backend = open::backend(globals, &args.url)?;
     let catalogue = Catalogue::read(&*backend, &|_, _| ())?;
     let mut signers: HashMap<StoreDigest, BTreeSet<String>> = HashMap::new();
     for signed in signed_outputs(&*backend, &catalogue)? {

@@ -1,9 +1,14 @@
 //! `kiln cache …`: binary caches that machines share.
 
 mod gc;
+mod info;
+mod keygen;
 mod ls;
-mod open;
+pub mod open;
 mod pin;
+mod progress;
+mod pull;
+pub mod push;
 mod verify;
 
 use super::Exit;
@@ -32,6 +37,20 @@ pub enum Command {
     #[command(after_help = "Examples:\n  kiln cache gc --older-than 30d --dry-run file:///srv/cache\n  \
                             kiln cache gc --older-than 90d --max-size 50G file:///srv/cache")]
     Gc(gc::Args),
+    /// Make a key that signs what is pushed
+    #[command(after_help = "Examples:\n  kiln cache keygen team-1\n  kiln cache keygen team-1 --out ~/.config/kiln/keys")]
+    Keygen(keygen::Args),
+    /// Send targets or objects, with all they refer to, to a cache
+    #[command(after_help = "Examples:\n  kiln cache push --to file:///srv/cache --key team-1.secret runtime\n  \
+                      kiln cache push --to file:///srv/cache --key team-1.secret --follow")]
+    Push(push::Args),
+    /// Fetch targets or objects, with all they refer to, from a cache
+    #[command(after_help = "Examples:\n  kiln cache pull --from file:///srv/cache /kiln/store/8k90pkn2fan0wl15k96v2md0n20vgdrp-dep\n  \
+                      kiln cache pull --from file:///srv/cache --trusted-key team-1:… runtime")]
+    Pull(pull::Args),
+    /// Say what a cache says about itself
+    #[command(after_help = "Example:\n  kiln cache info file:///srv/cache")]
+    Info(info::Args),
 }
 
 /// Runs the command.
@@ -46,5 +65,9 @@ pub fn run(globals: &Globals, command: &Command) -> Exit {
         Command::Unpin(args) => pin::unpin(globals, args),
         Command::Pins(args) => pin::pins(globals, args),
         Command::Gc(args) => gc::run(globals, args),
+        Command::Keygen(args) => keygen::run(globals, args),
+        Command::Push(args) => push::run(globals, args),
+        Command::Pull(args) => pull::run(globals, args),
+        Command::Info(args) => info::run(globals, args),
     }
 }

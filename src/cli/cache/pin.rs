@@ -41,8 +41,8 @@ pub struct PinsArgs {
 ///
 /// # Errors
 /// If something named is not there, or the cache cannot be written.
-pub fn pin(_: &Globals, args: &PinArgs) -> Exit {
-    keep::set_pin(&*open::backend(&args.url)?, &args.name, &args.paths)?;
+pub fn pin(globals: &Globals, args: &PinArgs) -> Exit {
+    keep::set_pin(&*open::backend(globals, &args.url)?, &args.name, &args.paths)?;
     Ok(exit::OK)
 }
 
@@ -50,8 +50,8 @@ pub fn pin(_: &Globals, args: &PinArgs) -> Exit {
 ///
 /// # Errors
 /// If there is no such pin, or the cache cannot be written.
-pub fn unpin(_: &Globals, args: &UnpinArgs) -> Exit {
-    if keep::unset_pin(&*open::backend(&args.url)?, &args.name)? {
+pub fn unpin(globals: &Globals, args: &UnpinArgs) -> Exit {
+    if keep::unset_pin(&*open::backend(globals, &args.url)?, &args.name)? {
         return Ok(exit::OK);
     }
     Err(Failure::request(format!("there is no pin `{}`", args.name)).hint("`kiln cache pins URL` lists all pins"))
@@ -62,7 +62,7 @@ pub fn unpin(_: &Globals, args: &UnpinArgs) -> Exit {
 /// # Errors
 /// If the cache cannot be read.
 pub fn pins(globals: &Globals, args: &PinsArgs) -> Exit {
-    let pins = keep::pins(&*open::backend(&args.url)?)?;
+    let pins = keep::pins(&*open::backend(globals, &args.url)?)?;
     globals.ui().print(&pins, |pins| {
         let rows = pins.iter().flat_map(|pin| pin.paths.iter().map(|path| vec![pin.name.clone(), path.to_string()]));
         table(&rows.collect::<Vec<_>>())

@@ -27,7 +27,7 @@ pub struct Args {
 /// If the cache cannot be read.
 pub fn run(globals: &Globals, args: &Args) -> Exit {
     let options = VerifyOptions { read: args.read, keys: args.keys.clone() };
-    let report = verify(&*open::backend(&args.url)?, &options)?;
+    let report = verify(&*open::backend(globals, &args.url)?, &options)?;
     globals.ui().print(&report, render)?;
     Ok(if report.findings.is_empty() { exit::OK } else { exit::DAMAGED })
 }

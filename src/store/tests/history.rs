@@ -73,6 +73,55 @@ fn records_are_found_by_what_they_built_and_by_name() {
 }
 
 #[test]
+fn a_trace_from_elsewhere_keeps_who_vouches_for_it_and_an_own_build_outweighs_it() {
+    let test = TestStore::new();
+    let path = test.add_text("x", "one", &[]).path;
+    let trace = trace("r", &path);
+    let by = |signers: &[&str]| {
+        let signatures = signers.iter().map(|name| ((*name).to_owned(), format!("{name}:AAAA"))).collect();
+        let foreign = vec![ForeignTrace { trace: trace.clone(), signatures }];
+        let foreign_records = vec![record(&trace, 1, BuildStatus::Built)];
+        test.register(&Registration { foreign, foreign_records, ..Registration::default() }).unwrap();
+    };
+    by(&["a-1"]);
+    by(&["a-1", "b-1"]);
+    assert_eq!(test.signatures_of(&trace).unwrap(), [("a-1".into(), "a-1:AAAA".into()), ("b-1".into(), "b-1:AAAA".into())]);
+    assert!(!test.traces_for(&trace.resolved).unwrap()[0].local);
+    assert_eq!(test.records_of_resolved(&trace.resolved).unwrap().len(), 1);
+    assert_eq!(test.own_record(&trace).unwrap(), None);
+    let mark = test.record_mark().unwrap();
+    let own = record(&trace, 2, BuildStatus::Built);
+    test.register(&Registration { traces: vec![trace.clone()], records: vec![own.clone()], ..Registration::default() }).unwrap();
+    assert!(test.traces_for(&trace.resolved).unwrap()[0].local);
+    assert_eq!(test.own_record(&trace).unwrap().as_ref(), Some(&own));
+    assert_eq!(test.own_records_since(mark).unwrap(), [own]);
+}
+
+/// The tables of format 1, as far as they differ.
+#[test]
+fn a_store_of_the_former_format_is_brought_to_this_one_with_all_it_holds() {
+    let test = TestStore::new();
+    let path = test.add_text("x", "one", &[]).path;
+    let trace = trace("r", &path);
+    let own = record(&trace, 1, BuildStatus::Built);
+    test.register(&Registration { traces: vec![trace.clone()], records: vec![own.clone()], ..Registration::default() }).unwrap();
+    test.database().execute_batch("DROP TABLE signatures; ALTER TABLE records DROP COLUMN local;").unwrap();
+    let format = test.dir().join("format");
+    std::fs::write(&format, "1\n").unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| Store::open_existing(test.dir()).unwrap());
+        }
+    });
+    assert_eq!(std::fs::read_to_string(&format).unwrap(), "2\n");
+    let store = Store::open(test.dir()).unwrap();
+    assert_eq!(store.own_record(&trace).unwrap(), Some(own));
+    let foreign = vec![ForeignTrace { trace: trace.clone(), signatures: vec![("a-1".into(), "a-1:AAAA".into())] }];
+    store.register(&Registration { foreign, ..Registration::default() }).unwrap();
+    assert_eq!(store.signatures_of(&trace).unwrap().len(), 1);
+}
+
+#[test]
 fn a_derivation_is_kept_with_its_latest_hints() {
     let test = TestStore::new();
     let hash = DerivationHash(Sha256::of("d"));

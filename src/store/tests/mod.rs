@@ -98,9 +98,9 @@ fn a_store_can_be_opened_again_and_a_newer_one_is_refused() {
     let test = TestStore::new();
     drop(test.again());
     assert!(matches!(Store::open_existing(&test.outside("none")), Err(StoreError::NotAStore { .. })));
-    fs::write(test.dir().join("format"), "2\n").unwrap();
+    fs::write(test.dir().join("format"), "3\n").unwrap();
     let error = Store::open(test.dir()).unwrap_err().to_string();
-    assert!(error.ends_with("has format 2, and this kiln reads format 1"), "{error}");
+    assert!(error.ends_with("has format 3, and this kiln reads format 2"), "{error}");
 }
 
 #[test]

@@ -1,0 +1,93 @@
+//! `kiln cache pull`: targets or objects from a cache. Nothing is built or fetched elsewhere.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::build::plan::{Planner, Step};
+use crate::build::{BuildError, Stop, StoreKnowledge, Substituter};
+use crate::cache::{CacheSet, Pulled, Puller};
+use crate::cli::failure::Failure;
+use crate::cli::progress::Progress;
+use crate::cli::session::{self, Globals, ParamArgs};
+use crate::cli::ui::{DIM, GREEN, bytes, paint};
+use crate::cli::{Exit, build, exit};
+use crate::model::{Input, SandboxLevel, StorePath};
+use crate::store::Store;
+
+use super::open::{self, TrustArgs};
+use super::progress::Transfer;
+
+/// Arguments of `pull`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Targets, or whole store paths
+    #[arg(value_name = "TARGET|OBJECT", required = true)]
+    what: Vec<String>,
+    /// The cache; may be repeated
+    #[arg(long, value_name = "URL", required = true)]
+    from: Vec<String>,
+    #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
+    params: ParamArgs,
+}
+
+#[derive(Serialize)]
+struct Outcome {
+    paths: Vec<StorePath>,
+    #[serde(flatten)]
+    pulled: Pulled,
+    seconds: f64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If something is in no cache, or nobody who is trusted says what a target is.
+pub fn run(globals: &Globals, args: &Args) -> Exit {
+    let start = Instant::now();
+    let store = globals.open_store()?;
+    let config = open::configured(globals)?;
+    let open = |url: &String| args.trust.open(&open::named(&config, url)?);
+    let caches = CacheSet::new(args.from.iter().map(open).collect::<Result<_, Failure>>()?);
+    let stop = Stop::default();
+    build::stop_on_signals(&stop)?;
+    let find = |text: &String| object(globals, args, &store, &caches, &stop, text);
+    let paths = args.what.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    let progress = Transfer::new(globals.ui(), "pulling");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let puller = Puller::new(&store, &caches, (2 * cores).clamp(4, 16), stop.as_flag());
+    let pulled = puller.pull(&paths, &|event| progress.pull(event))?;
+    drop(progress);
+    let outcome = Outcome { paths, pulled, seconds: start.elapsed().as_secs_f64() };
+    globals.ui().print(&outcome, |outcome| outcome.paths.iter().map(|path| format!("{}\n", store.physical(path).display())).collect())?;
+    let text = format!("{} pulled ({} received)", pulled.objects, bytes(pulled.received));
+    globals.ui().note(format!("{} {}", paint(GREEN, text), paint(DIM, format!("in {:.1} s", outcome.seconds))));
+    Ok(exit::OK)
+}
+
+/// The object that a person means: a store path, or what trusted keys say that a target is.
+fn object(globals: &Globals, args: &Args, store: &Store, caches: &CacheSet, stop: &Stop, text: &str) -> Result<StorePath, Failure> {
+    if let Ok(path) = text.parse().or_else(|_| StorePath::from_base_name(text)) {
+        return Ok(path);
+    }
+    let found = session::find(globals, &args.params, text)?;
+    let progress = Progress::new(globals.ui());
+    let substituter = Substituter::new(store, caches, &progress, stop);
+    let knowledge = StoreKnowledge::new(store, &found.lowering.sources, SandboxLevel::Strict).with_caches(Some(&substituter));
+    let goal = Input::Output { derivation: found.derivation, output: found.output.clone() };
+    let mut planner = Planner::new(&found.lowering.lowered.graph, &[goal], &[], knowledge).map_err(BuildError::from)?;
+    if let Some(path) = planner.known_output(&found.derivation, &found.output) {
+        let path = path.clone();
+        substituter.keep_believed()?;
+        return Ok(path);
+    }
+    let unknown = std::iter::from_fn(|| planner.next_step()).find_map(|step| match step {
+        Step::Realise(realise) => Some(realise.resolved.name.to_string()),
+        _ => None,
+    });
+    let reason = unknown.map(|name| format!(": `{name}` with these inputs is unknown to them")).unwrap_or_default();
+    let failure = Failure::new(format!("no trusted key in these caches says what `{text}` is{reason}"));
+    Err(failure.hint("`--trusted-key NAME:KEY` says whom to believe; `kiln build --cache URL` builds what is missing"))
+}
