@@ -251,7 +251,8 @@ mod tests {
             &format!("[[cache]]\nurl = 'https://C/team/'\ntrusted_keys = ['{OTHER}', '{KEY}']\nsignatures = 2\npriority = 20\ntoken_file = '/t'\npush = true\n[[cache]]\nurl = '/srv/c'\n"),
         )
         .unwrap();
-        let shown: Vec<String> = config.cache.iter().map(|cache| format!("{} {} {}", cache.location, cache.priority(), cache.by_user)).collect();
+        let shown: Vec<String> =
+            config.cache.iter().map(|cache| format!("{} {} {}", cache.location, cache.priority(), cache.by_user)).collect();
         assert_eq!(shown, ["https://c/team 10 true", "s3://bucket/x 50 false", "file:///srv/c 50 true"]);
         let first = &config.cache[0];
         assert_eq!((first.trusted_keys.len(), first.signatures, first.push()), (2, 2, true));

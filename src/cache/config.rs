@@ -74,8 +74,12 @@ impl TryFrom<Table> for CacheConfig {
 
     fn try_from(table: Table) -> Result<Self, String> {
         let location = Location::parse(&table.url).map_err(|error| error.to_string())?;
-        let trusted_keys: Vec<PublicKey> =
-            table.trusted_keys.iter().map(|key| key.parse()).collect::<Result<_, _>>().map_err(|error| format!("`cache.trusted_keys`: {error}"))?;
+        let trusted_keys: Vec<PublicKey> = table
+            .trusted_keys
+            .iter()
+            .map(|key| key.parse())
+            .collect::<Result<_, _>>()
+            .map_err(|error| format!("`cache.trusted_keys`: {error}"))?;
         let signatures = table.signatures.unwrap_or(1);
         if signatures == 0 || !trusted_keys.is_empty() && signatures > trusted_keys.len() {
             let keys = trusted_keys.len().max(1);
@@ -119,7 +123,8 @@ impl CacheConfig {
         self.key_file = self.key_file.take().or(users.key_file);
         // Credentials in an address are the user's own too.
         if let (Location::Http(own), Location::Http(theirs)) = (&self.location, &users.location)
-            && own.authorization().is_none() && theirs.authorization().is_some()
+            && own.authorization().is_none()
+            && theirs.authorization().is_some()
         {
             self.location = users.location;
         }
@@ -140,10 +145,15 @@ impl CacheConfig {
     pub fn access(&self, machine: &Machine) -> Result<Access, CacheError> {
         let access = Access::new(machine.clone());
         let access = if self.by_user { access } else { access.of_project() };
-        let bad = |what: String, error: &dyn std::fmt::Display| CacheError::BadAddress { url: self.location.to_string(), reason: format!("{what}: {error}") };
+        let bad = |what: String, error: &dyn std::fmt::Display| CacheError::BadAddress {
+            url: self.location.to_string(),
+            reason: format!("{what}: {error}"),
+        };
         if let Some(file) = &self.token_file {
             let text = read_secret(file, machine)?;
-            return access.with_secret(&text).map_err(|error| bad(format!("what `{}` holds for it cannot be used", file.display()), &error));
+            return access
+                .with_secret(&text)
+                .map_err(|error| bad(format!("what `{}` holds for it cannot be used", file.display()), &error));
         }
         // Credentials in the address are there for this cache, the variable's for any.
         let has_own = matches!(&self.location, Location::Http(address) if address.authorization().is_some());

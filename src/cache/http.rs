@@ -12,7 +12,7 @@ use super::entry::EntryName;
 use super::error::CacheError;
 use super::location::Access;
 use super::patient::Failure;
-use super::web::{Piece, Web, in_parallel, is_worth_asking};
+use super::web::{Piece, Web, in_parallel, is_worth_asking, under};
 use super::wire::{self, ListedLine};
 use crate::net::{Address, Trouble, classify_io, escape};
 
@@ -129,7 +129,9 @@ impl Backend for Http {
             match self.present_in_bulk(names) {
                 // Something in between lets only files through.
                 Err(Failure::Trouble(Trouble::Gone(_) | Trouble::Refused(_) | Trouble::Status { .. })) => {}
-                answered => return answered.map_err(|failure| self.failed(failure, "say what it has of", format!("{} entries", names.len()))),
+                answered => {
+                    return answered.map_err(|failure| self.failed(failure, "say what it has of", format!("{} entries", names.len())));
+                }
             }
         }
         in_parallel(names, |name| Ok(self.size(name)?.is_some()))
@@ -144,8 +146,7 @@ impl Backend for Http {
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed) -> Result<(), CacheError>) -> Result<(), CacheError> {
-        let what = || if prefix.is_empty() { "its entries".to_owned() } else { format!("entries under {prefix}") };
-        let failed = |failure| self.failed(failure, "list", what());
+        let failed = |failure| self.failed(failure, "list", under(prefix));
         if !self.is_kilns()? {
             return Err(failed(Trouble::Refused("over HTTP only kiln's own server can be listed".to_owned()).into()));
         }

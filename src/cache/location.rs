@@ -61,7 +61,8 @@ impl Location {
         if text.starts_with('/') {
             return Ok(Self::Directory(PathBuf::from(text)));
         }
-        let (scheme, rest) = text.split_once("://").ok_or_else(|| bad("expected file:///…, https://…, s3://… or an absolute path".to_owned()))?;
+        let (scheme, rest) =
+            text.split_once("://").ok_or_else(|| bad("expected file:///…, https://…, s3://… or an absolute path".to_owned()))?;
         match scheme.to_ascii_lowercase().as_str() {
             "file" => directory(rest).map(Self::Directory).map_err(bad),
             "s3" => S3Place::parse(rest).map(Self::S3).map_err(bad),
@@ -256,7 +257,8 @@ mod tests {
         assert_eq!(shown("file:///srv/a%20b"), "file:///srv/a b");
         assert_eq!(shown("https://me:secret@Host.example/c/"), "https://host.example/c");
         assert_eq!(shown("s3://bucket/a/b/?region=eu-west-1"), "s3://bucket/a/b");
-        let Location::S3(place) = Location::parse("s3://bucket?endpoint=127.0.0.1:9000&scheme=http&path-style=false&profile=x").unwrap() else {
+        let Location::S3(place) = Location::parse("s3://bucket?endpoint=127.0.0.1:9000&scheme=http&path-style=false&profile=x").unwrap()
+        else {
             panic!("no bucket")
         };
         assert_eq!(place.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
@@ -266,9 +268,23 @@ mod tests {
     #[test]
     fn other_addresses_are_refused_and_their_secrets_stay_out_of_the_message() {
         let bad = [
-            "", "cache", "./cache", "ftp://me:secret@host/x", "file://host/x", "file:///x?compression=zstd", "https://me:secret@host/x?y=1",
-            "http://", "s3://", "s3://b", "s3://me:secret@bucket", "s3://bucket/../x", "s3://bucket?endpoint=https://me:secret@host",
-            "s3://bucket?endpoint=gopher://host", "s3://bucket?path-style=yes", "s3://bucket?region=", "s3://bucket?secret-key=/x",
+            "",
+            "cache",
+            "./cache",
+            "ftp://me:secret@host/x",
+            "file://host/x",
+            "file:///x?compression=zstd",
+            "https://me:secret@host/x?y=1",
+            "http://",
+            "s3://",
+            "s3://b",
+            "s3://me:secret@bucket",
+            "s3://bucket/../x",
+            "s3://bucket?endpoint=https://me:secret@host",
+            "s3://bucket?endpoint=gopher://host",
+            "s3://bucket?path-style=yes",
+            "s3://bucket?region=",
+            "s3://bucket?secret-key=/x",
         ];
         for text in bad {
             let error = Location::parse(text).unwrap_err().to_string();

@@ -44,7 +44,7 @@ mod web;
 pub mod wire;
 
 #[cfg(test)]
-mod faults;
+mod tests;
 
 pub use backend::{Backend, Existing, Listed, Reading, Source};
 pub use directory::Directory;

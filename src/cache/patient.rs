@@ -102,7 +102,11 @@ impl Failure {
         let (cache, entry) = (cache.to_owned(), entry.to_string());
         match self {
             Self::Stopped => CacheError::Stopped,
-            Self::Lie(reason) => CacheError::Refused { cache, action, entry, reason: format!("its answer cannot be true: {reason}") },
+            Self::Lie(problem) => match entry.parse() {
+                Ok(entry) => CacheError::Lie { cache, entry, problem },
+                // What was asked is not about one entry.
+                Err(_) => CacheError::Refused { cache, action, entry, reason: format!("its answer cannot be true: {problem}") },
+            },
             Self::Trouble(Trouble::Setup(error)) => error.into(),
             Self::Trouble(Trouble::Passing { reason, .. }) => CacheError::Unavailable { cache, action, entry, reason },
             Self::Trouble(Trouble::Gone(reason) | Trouble::Refused(reason) | Trouble::Status { reason, .. }) => {
@@ -113,16 +117,19 @@ impl Failure {
 }
 
 /// A body that is given up if next to nothing comes. Only time spent waiting for it counts, not what its reader does in between.
+///
+/// It ends with an error if nothing said beforehand where it ends: a connection that broke looks the same.
 pub(super) struct Steady<R> {
     body: R,
+    has_end: bool,
     stall: Duration,
     waited: Duration,
     came: u64,
 }
 
 impl<R> Steady<R> {
-    pub(super) fn new(body: R, stall: Duration) -> Self {
-        Self { body, stall, waited: Duration::ZERO, came: 0 }
+    pub(super) fn new(body: R, has_end: bool, stall: Duration) -> Self {
+        Self { body, has_end, stall, waited: Duration::ZERO, came: 0 }
     }
 }
 
@@ -138,6 +145,9 @@ impl<R: Read> Read for Steady<R> {
         let count = self.body.read(buffer)?;
         self.waited += start.elapsed();
         self.came += count as u64;
+        if count == 0 && !self.has_end && !buffer.is_empty() {
+            return Err(io::Error::other("it ends without having said where"));
+        }
         Ok(count)
     }
 }

@@ -42,8 +42,7 @@ impl<'a> ResumingReader<'a> {
         length: Option<u64>,
         patience: &'a Patience,
     ) -> Result<Option<Self>, CacheError> {
-        let mut reader =
-            Self { backend, name: name.clone(), patience, length, at: 0, body: None, failures: 0, mark: 0, ended: false };
+        let mut reader = Self { backend, name: name.clone(), patience, length, at: 0, body: None, failures: 0, mark: 0, ended: false };
         Ok(reader.connect()?.then_some(reader))
     }
 

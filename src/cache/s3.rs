@@ -6,7 +6,9 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-use rusty_s3::actions::{CompleteMultipartUpload, CompleteMultipartUploadResponse, CreateMultipartUpload, ListObjectsV2, ListObjectsV2Response, S3Action};
+use rusty_s3::actions::{
+    CompleteMultipartUpload, CompleteMultipartUploadResponse, CreateMultipartUpload, ListObjectsV2, ListObjectsV2Response, S3Action,
+};
 
 use super::backend::{Backend, Existing, Listed, Reading, Source};
 use super::entry::EntryName;
@@ -14,7 +16,7 @@ use super::error::CacheError;
 use super::location::{Access, S3Place};
 use super::patient::Failure;
 use super::s3_settings::S3Settings;
-use super::web::{AT_ONCE, Piece, Web, in_parallel, is_worth_asking};
+use super::web::{AT_ONCE, Piece, Web, in_parallel, is_worth_asking, under};
 use crate::net::{Address, Trouble};
 
 /// How long a signature is good for: a request must begin before that.
@@ -209,7 +211,7 @@ impl Backend for S3 {
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed) -> Result<(), CacheError>) -> Result<(), CacheError> {
-        let failed = |failure| self.failed(failure, "list", if prefix.is_empty() { "its entries" } else { prefix });
+        let failed = |failure| self.failed(failure, "list", under(prefix));
         let (key, mut token) = (self.key(prefix), None);
         loop {
             let page = self.page(&key, false, token.as_deref()).map_err(failed)?;

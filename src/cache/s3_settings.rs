@@ -43,7 +43,8 @@ impl S3Settings {
         if !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
             return Err(bad(format!("`{}` is no name of a region", region.escape_debug())));
         }
-        let endpoint = place.endpoint.clone().or_else(|| var(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])).or_else(|| profile.value("endpoint_url"));
+        let endpoint =
+            place.endpoint.clone().or_else(|| var(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])).or_else(|| profile.value("endpoint_url"));
         let is_own = endpoint.is_some();
         let endpoint = match endpoint {
             Some(endpoint) => with_scheme(&endpoint, None).map_err(bad)?,
@@ -70,9 +71,8 @@ fn credentials(place: &S3Place, profile: &Profile, machine: &Machine) -> Result<
             None => Credentials::new(key, secret),
         })
     };
-    let of_profile = || {
-        found(profile.value("aws_access_key_id"), profile.value("aws_secret_access_key"), profile.value("aws_session_token"))
-    };
+    let of_profile =
+        || found(profile.value("aws_access_key_id"), profile.value("aws_secret_access_key"), profile.value("aws_session_token"));
     if let Some(name) = &place.profile {
         return of_profile().map(Some).ok_or_else(|| format!("profile `{}` has no key in ~/.aws/credentials", name.escape_debug()));
     }
@@ -88,9 +88,8 @@ struct Profile(BTreeMap<String, String>);
 impl Profile {
     fn read(name: Option<&str>, machine: &Machine) -> Result<Self, CacheError> {
         let name = name.unwrap_or("default");
-        let file = |variable, default: &str| {
-            machine.var(variable).map(PathBuf::from).or_else(|| Some(machine.home()?.join(".aws").join(default)))
-        };
+        let file =
+            |variable, default: &str| machine.var(variable).map(PathBuf::from).or_else(|| Some(machine.home()?.join(".aws").join(default)));
         let mut profile = Self::default();
         for (path, prefixed) in [(file("AWS_SHARED_CREDENTIALS_FILE", "credentials"), false), (file("AWS_CONFIG_FILE", "config"), true)] {
             if let Some(text) = path.map(|path| machine.read(path)).transpose()?.flatten() {
@@ -130,7 +129,8 @@ mod tests {
 
     const CREDENTIALS: &str = "[default]\naws_access_key_id = DEFAULTKEY\naws_secret_access_key = ds\n\n# c\n[team]\naws_access_key_id=TEAMKEY\n\
                                aws_secret_access_key=ts\naws_session_token=tt\n[empty]\n";
-    const CONFIG: &str = "[default]\nregion = eu-north-1\n[profile  team]\nregion=eu-south-1\nendpoint_url = http://team.example:9\ns3 =\n  region = no\n";
+    const CONFIG: &str =
+        "[default]\nregion = eu-north-1\n[profile  team]\nregion=eu-south-1\nendpoint_url = http://team.example:9\ns3 =\n  region = no\n";
 
     fn find(url: &str, env: &[(&str, &str)], project: bool) -> Result<S3Settings, CacheError> {
         let root = tempfile::tempdir().unwrap();
@@ -145,9 +145,10 @@ mod tests {
 
     fn summary(url: &str, env: &[(&str, &str)]) -> String {
         let found = find(url, env, false).unwrap();
-        let key = found.credentials.as_ref().map_or("none".to_owned(), |found| {
-            format!("{}/{}/{}", found.key(), found.secret(), found.token().unwrap_or("-"))
-        });
+        let key = found
+            .credentials
+            .as_ref()
+            .map_or("none".to_owned(), |found| format!("{}/{}/{}", found.key(), found.secret(), found.token().unwrap_or("-")));
         format!("{} {} {key}", found.bucket.base_url(), found.bucket.region())
     }
 
@@ -158,9 +159,13 @@ mod tests {
         assert_eq!(summary("s3://bucket", &own), "https://bucket.s3.eu-north-1.amazonaws.com/ eu-north-1 E/es/et");
         assert_eq!(summary("s3://bucket?profile=team", &own), "http://team.example:9/bucket/ eu-south-1 TEAMKEY/ts/tt");
         assert_eq!(summary("s3://bucket", &[("AWS_PROFILE", "team")]), "http://team.example:9/bucket/ eu-south-1 TEAMKEY/ts/tt");
-        let both = [("AWS_DEFAULT_REGION", "b"), ("AWS_REGION", "a"), ("AWS_ENDPOINT_URL", "http://g"), ("AWS_ENDPOINT_URL_S3", "http://s")];
+        let both =
+            [("AWS_DEFAULT_REGION", "b"), ("AWS_REGION", "a"), ("AWS_ENDPOINT_URL", "http://g"), ("AWS_ENDPOINT_URL_S3", "http://s")];
         assert_eq!(summary("s3://bucket", &both), "http://s/bucket/ a DEFAULTKEY/ds/-");
-        assert_eq!(summary("s3://bucket?region=r&endpoint=h.example&path-style=false", &both), "https://bucket.h.example/ r DEFAULTKEY/ds/-");
+        assert_eq!(
+            summary("s3://bucket?region=r&endpoint=h.example&path-style=false", &both),
+            "https://bucket.h.example/ r DEFAULTKEY/ds/-"
+        );
         assert_eq!(summary("s3://buck.et", &[]), "https://s3.eu-north-1.amazonaws.com/buck.et/ eu-north-1 DEFAULTKEY/ds/-");
         assert_eq!(summary("s3://bucket", &[("AWS_PROFILE", "nobody")]), "https://bucket.s3.us-east-1.amazonaws.com/ us-east-1 none");
     }

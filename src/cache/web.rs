@@ -59,9 +59,7 @@ impl Web {
         self.patience.run(|| match self.client.get(&address()?, &headers) {
             Ok(response) => self.reading(response, from).map(Some),
             // It ends before `from`: nothing is left of it.
-            Err(Trouble::Status { status: 416, .. }) if from > 0 => {
-                Ok(Some(Reading { body: Box::new(io::empty()), length: Some(0) }))
-            }
+            Err(Trouble::Status { status: 416, .. }) if from > 0 => Ok(Some(Reading { body: Box::new(io::empty()), length: Some(0) })),
             Err(trouble) if self.is_absence(&trouble) => Ok(None),
             Err(trouble) => Err(trouble.into()),
         })
@@ -70,8 +68,11 @@ impl Web {
     /// What a response is read as, so that the first byte is number `from`.
     fn reading(&self, response: Response, from: u64) -> Result<Reading, Failure> {
         let (partial, said) = (response.status == 206, response.length);
+        if let Some(encoding) = response.header("content-encoding").filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+            return Err(Failure::Lie(format!("it encodes what it sends (`{}`)", encoding.escape_debug())));
+        }
         let range = response.header("content-range").map(str::to_owned);
-        let mut body = Steady::new(response.body, self.stall);
+        let mut body = self.steady(response);
         if !partial {
             let skipped = io::copy(&mut (&mut body).take(from), &mut io::sink()).map_err(|error| classify_io(&error))?;
             if skipped < from && said.is_some_and(|length| skipped < length) {
@@ -93,10 +94,16 @@ impl Web {
         Ok(Reading { body: Box::new(body), length: total.map(|total| total - from) })
     }
 
+    fn steady(&self, response: Response) -> Steady<Box<dyn Read + Send>> {
+        let is_chunked = response.header("transfer-encoding").is_some_and(|coding| coding.to_ascii_lowercase().contains("chunked"));
+        let has_end = response.length.is_some() || is_chunked;
+        Steady::new(response.body, has_end, self.stall)
+    }
+
     /// The whole body of an answer that is at most `limit` long.
     pub(super) fn body(&self, response: Response, limit: u64) -> Result<Vec<u8>, Failure> {
         let (said, mut bytes) = (response.length, Vec::new());
-        Steady::new(response.body, self.stall).take(limit + 1).read_to_end(&mut bytes).map_err(|error| classify_io(&error))?;
+        self.steady(response).take(limit + 1).read_to_end(&mut bytes).map_err(|error| classify_io(&error))?;
         match said {
             _ if bytes.len() as u64 > limit => Err(Failure::Lie(format!("it is longer than {limit} bytes"))),
             Some(said) if said > bytes.len() as u64 => Err(Trouble::passing("it ended before the file did").into()),
@@ -173,6 +180,11 @@ impl Web {
             Err(trouble) => Err(trouble.into()),
         })
     }
+}
+
+/// What a listing is of, for messages.
+pub(super) fn under(prefix: &str) -> String {
+    if prefix.is_empty() { "all entries".to_owned() } else { format!("what is under {prefix}") }
 }
 
 /// Whether it is worth asking for an entry before it is sent.

@@ -60,7 +60,9 @@ pub struct Response {
 impl Response {
     fn new(from: Address, response: http::Response<ureq::Body>) -> Self {
         let (head, body) = response.into_parts();
-        let length = body.content_length();
+        // The library takes an empty body for none, and says no length.
+        let is_empty = head.headers.get("content-length").is_some_and(|length| length == "0");
+        let length = body.content_length().or(is_empty.then_some(0));
         Self { from, status: head.status.as_u16(), headers: head.headers, length, body: Box::new(body.into_reader()) }
     }
 

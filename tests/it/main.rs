@@ -4,6 +4,7 @@
 mod architecture;
 mod build;
 mod cache;
+mod cache_backends;
 mod errors;
 mod escapes;
 mod flagship;
