@@ -3,6 +3,7 @@
 
 mod architecture;
 mod build;
+mod cache_keep;
 mod errors;
 mod escapes;
 mod flagship;
