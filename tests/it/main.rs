@@ -5,6 +5,7 @@ mod architecture;
 mod build;
 mod cache;
 mod cache_backends;
+mod cache_keep;
 mod errors;
 mod escapes;
 mod flagship;

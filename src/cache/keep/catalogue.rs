@@ -205,7 +205,7 @@ mod tests {
         assert_eq!((catalogue.objects.len(), seen.into_inner(), catalogue.nars.len()), (3, 3, 4));
         let problems: Vec<_> = catalogue.unreadable.iter().map(|unreadable| unreadable.problem.as_str()).collect();
         assert!(problems.len() == 3 && problems[1].starts_with("it describes /kiln/store/"), "{problems:?}");
-        assert_eq!((catalogue.statements.len(), catalogue.others.len()), (1, 1));
+        assert_eq!((catalogue.statements.len(), catalogue.others.len()), (1, 2));
         assert_eq!(catalogue.closure([c.digest()]).len(), 3);
         assert_eq!(catalogue.closure([a.digest(), b.digest()]).len(), 2);
     }
