@@ -268,6 +268,10 @@ impl<'a> Puller<'a> {
         };
         let trouble = |error: &CacheError| on(&PullEvent::Trouble(error));
         let mut result = wanted.from.cache.fetch_object(self.store, &wanted.narinfo, self.stop, &count);
+        if let Err(error @ CacheError::Unavailable { .. }) = &result {
+            // The error itself goes to whoever wanted the object; nobody else need wait for this cache.
+            self.caches.blame(wanted.from, error, &|_| {});
+        }
         for other in self.caches.usable(&trouble) {
             let Err(error) = &result else { break };
             if matches!(error, CacheError::Stopped | CacheError::Store(_) | CacheError::Io(_)) || std::ptr::eq(other, wanted.from) {

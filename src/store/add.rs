@@ -94,8 +94,8 @@ impl Store {
         }
         let scratch = self.new_scratch()?;
         let tree = scratch.path().join("tree");
-        // The length is known, so nothing beyond it is ever unpacked.
-        let restored = restore(&mut nar.take(claimed.nar_size), &tree, &Limits::default())?;
+        // The length is known, so nothing beyond it is ever unpacked; a byte more shows that there is more.
+        let restored = restore(&mut nar.take(claimed.nar_size.saturating_add(1)), &tree, &Limits::default())?;
         if (restored.nar_hash, restored.nar_size) != (claimed.nar_hash, claimed.nar_size) {
             let (got, wanted) = (restored.nar_hash, claimed.nar_hash);
             return Err(wrong(format!("it has {} bytes with the hash {got}, not {} with {wanted}", restored.nar_size, claimed.nar_size)));

@@ -90,8 +90,7 @@ would be built, unless their inputs come out as before (1)
     project.kiln(["build", "top", "--dry-run"]).success().stdout(plan).stderr("");
     let json = project.kiln(["build", "top", "--dry-run", "--json"]).success().json();
     let why = "no build of it with these inputs is known";
-    let expected =
-        serde_json::json!({"fetch": ["data"], "add": ["busybox"], "build": [{"name": "base", "why": why}], "may_build": ["top"]});
+    let expected = serde_json::json!({"pull": [], "fetch": ["data"], "add": ["busybox"], "build": [{"name": "base", "why": why}], "may_build": ["top"]});
     assert_eq!(json, expected);
     assert_eq!(project.objects(), [""; 0]);
     project.kiln(["store", "add", "--flat", "data"]).success();

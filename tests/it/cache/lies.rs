@@ -71,7 +71,7 @@ const LIES: [Lie; 16] = [
             nar.extend([0; 64]);
             repack(shared, place, &zstd::encode_all(nar.as_slice(), 3).unwrap());
         },
-        "bytes come out",
+        "something follows its end",
     ),
     (
         "the description of another object",
@@ -101,7 +101,7 @@ const LIES: [Lie; 16] = [
     (
         "a reference to what is nowhere",
         |_, place| {
-            describe(place, |info| drop(info.references.insert("/kiln/store/8k90pkn2fan0wl15k96v2md0n20vgdrp-dep".parse().unwrap())))
+            describe(place, |info| info.references.extend(["/kiln/store/8k90pkn2fan0wl15k96v2md0n20vgdrp-dep".parse().unwrap()]));
         },
         "does not give its path",
     ),
