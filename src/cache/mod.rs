@@ -17,6 +17,8 @@ mod backend;
 mod directory;
 pub mod entry;
 mod error;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod signing;
 pub mod statement;
 

@@ -2,6 +2,7 @@
 //! and environment variables ([`mod@env`]).
 
 mod build;
+mod cache;
 mod doctor;
 pub mod env;
 mod errors;
@@ -55,6 +56,8 @@ enum Command {
     Store(store::Command),
     Gc(gc::Args),
     #[command(subcommand)]
+    Cache(cache::Command),
+    #[command(subcommand)]
     Lock(lock::Command),
     Doctor(doctor::Args),
 }
@@ -89,6 +92,7 @@ fn dispatch(cli: &Cli) -> Exit {
         Command::Info(args) => info::run(globals, args),
         Command::Store(command) => store::run(globals, command),
         Command::Gc(args) => gc::run(globals, args),
+        Command::Cache(command) => cache::run(globals, command),
         Command::Lock(command) => lock::run(globals, command),
         Command::Doctor(args) => doctor::run(globals, args),
     }
