@@ -3,6 +3,7 @@
 
 mod architecture;
 mod build;
+mod cache_server;
 mod errors;
 mod escapes;
 mod flagship;
