@@ -147,7 +147,10 @@ mod tests {
 
     #[test]
     fn chunks_are_joined_and_what_follows_is_left() {
-        assert_eq!(read(b"5\r\nhello\r\n0B ;x=1\r\n wide world\r\n0\r\nT: x\r\n\r\nGET").unwrap(), (b"hello wide world".to_vec(), &b"GET"[..]));
+        assert_eq!(
+            read(b"5\r\nhello\r\n0B ;x=1\r\n wide world\r\n0\r\nT: x\r\n\r\nGET").unwrap(),
+            (b"hello wide world".to_vec(), &b"GET"[..])
+        );
     }
 
     #[test]
@@ -156,7 +159,9 @@ mod tests {
         for end in 0..good.len() {
             assert_eq!(read(&good[..end]).unwrap_err().kind(), ErrorKind::UnexpectedEof, "{end}");
         }
-        for bad in ["x\r\n", "-1\r\n", "5\nhello\r\n0\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "\r\n", "ffffffffffffffff\r\n", "0x5\r\nhello\r\n"] {
+        for bad in
+            ["x\r\n", "-1\r\n", "5\nhello\r\n0\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "\r\n", "ffffffffffffffff\r\n", "0x5\r\nhello\r\n"]
+        {
             assert_eq!(read(bad.as_bytes()).unwrap_err().kind(), ErrorKind::InvalidData, "{bad}");
         }
         assert_eq!(read(&[b'1'; 4096]).unwrap_err().kind(), ErrorKind::InvalidData);

@@ -68,7 +68,9 @@ fn narinfo(digest: &StoreDigest, text: &str, files: &Files) -> Checked {
     }
     match info.path_info() {
         None => return wrong("it says no content address, so the object cannot prove itself"),
-        Some(path_info) if !path_info.path_is_consistent() => return wrong("its path does not follow from its content address and references"),
+        Some(path_info) if !path_info.path_is_consistent() => {
+            return wrong("its path does not follow from its content address and references");
+        }
         Some(_) => {}
     }
     packed(&info, files)?;

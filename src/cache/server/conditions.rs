@@ -95,14 +95,17 @@ mod tests {
         for beyond in ["bytes=10-", "bytes=10-11", "bytes=-0"] {
             assert_eq!(range(beyond), Wanted::Unsatisfiable, "{beyond}");
         }
-        for odd in ["bytes=5-4", "bytes=0-1,3-4", "bytes=x-", "bytes=--1", "bytes=+1-2", "lines=0-1", "bytes=-", "bytes=99999999999999999999-"] {
+        for odd in
+            ["bytes=5-4", "bytes=0-1,3-4", "bytes=x-", "bytes=--1", "bytes=+1-2", "lines=0-1", "bytes=-", "bytes=99999999999999999999-"]
+        {
             assert_eq!(range(odd), Wanted::Whole, "{odd}");
         }
     }
 
     #[test]
     fn a_range_of_another_version_is_none() {
-        let asked = |condition| wanted(&Headers { range: Some("bytes=0-0"), if_range: Some(condition), ..Headers::default() }, &version(), 10);
+        let asked =
+            |condition| wanted(&Headers { range: Some("bytes=0-0"), if_range: Some(condition), ..Headers::default() }, &version(), 10);
         let part = Wanted::Part { from: 0, length: 1 };
         assert_eq!(asked("\"a\""), part);
         assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), part);

@@ -209,9 +209,7 @@ impl<'a> Connection<'a> {
 /// Whether a head ends in these bytes, of which the first `looked` were looked at before.
 fn has_head(bytes: &[u8], looked: usize) -> bool {
     let from = looked.saturating_sub(3);
-    bytes[from..].windows(2).enumerate().any(|(at, pair)| {
-        pair == b"\n\n" || (pair == b"\n\r" && bytes.get(from + at + 2) == Some(&b'\n'))
-    })
+    bytes[from..].windows(2).enumerate().any(|(at, pair)| pair == b"\n\n" || (pair == b"\n\r" && bytes.get(from + at + 2) == Some(&b'\n')))
 }
 
 fn is_timeout(error: &io::Error) -> bool {

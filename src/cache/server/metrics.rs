@@ -7,8 +7,7 @@ use super::access_log::Exchange;
 use super::request::Method;
 
 /// Statuses that are counted on their own; all others together.
-const STATUSES: [u16; 21] =
-    [200, 201, 204, 206, 304, 400, 401, 403, 404, 405, 408, 411, 412, 413, 416, 422, 431, 500, 501, 503, 507];
+const STATUSES: [u16; 21] = [200, 201, 204, 206, 304, 400, 401, 403, 404, 405, 408, 411, 412, 413, 416, 422, 431, 500, 501, 503, 507];
 
 /// Upper bounds of the histogram, in microseconds.
 const BOUNDS: [u64; 12] = [50, 100, 250, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000];
@@ -82,7 +81,8 @@ impl Metrics {
         let mut text = String::with_capacity(4 << 10);
         self.render_requests(&mut text);
         self.render_latency(&mut text);
-        let outcomes = [Uploaded::Stored, Uploaded::Kept, Uploaded::Refused].map(|how| (format!("{how:?}").to_lowercase(), get(&self.uploads[how as usize])));
+        let outcomes = [Uploaded::Stored, Uploaded::Kept, Uploaded::Refused]
+            .map(|how| (format!("{how:?}").to_lowercase(), get(&self.uploads[how as usize])));
         text.push_str("# HELP kiln_cache_uploads_total Uploads, by what became of them.\n# TYPE kiln_cache_uploads_total counter\n");
         for (outcome, count) in outcomes {
             let _ = writeln!(text, "kiln_cache_uploads_total{{outcome=\"{outcome}\"}} {count}");

@@ -46,6 +46,6 @@ mod view;
 pub use access_log::AccessLog;
 pub use answer::Server;
 pub use error::ServerError;
-pub use tls::Tls;
 pub use options::{Limits, Options};
+pub use tls::Tls;
 pub use tokens::{Scope, Token, TokenError, Tokens};

@@ -40,7 +40,8 @@ mod tests {
     fn the_page_stands_alone() {
         let (page, policy) = &*PAGE;
         assert!(page.contains(STYLE) && page.contains(SCRIPT) && policy.matches("'sha256-").count() == 2);
-        for outside in ["http://", "https://", "<link rel=\"stylesheet", "<script src", "innerHTML", "outerHTML", "document.write", "eval("] {
+        for outside in ["http://", "https://", "<link rel=\"stylesheet", "<script src", "innerHTML", "outerHTML", "document.write", "eval("]
+        {
             assert!(!page.contains(outside), "{outside}");
         }
     }

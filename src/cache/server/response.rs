@@ -71,7 +71,9 @@ impl Response {
     pub(super) fn trouble(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::text(507, "the cache's disk is full"),
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::text(403, "the server may not do that in its directory"),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::text(403, "the server may not do that in its directory")
+            }
             _ => Self::text(500, "the server cannot read or write its directory"),
         }
     }

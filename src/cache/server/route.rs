@@ -69,8 +69,22 @@ mod tests {
     #[test]
     fn no_path_leads_out_of_the_cache() {
         let tricks = [
-            "/../x", "/nar/../../x", "/%2e%2e/x", "/..%2fx", "/nar//x", "//x", "/nar/%00", "/.hidden", "/nar/.kiln-x", "x", "*", "", "/%", "/nar/",
-            "/nar/\\..\\x", "http://host/x",
+            "/../x",
+            "/nar/../../x",
+            "/%2e%2e/x",
+            "/..%2fx",
+            "/nar//x",
+            "//x",
+            "/nar/%00",
+            "/.hidden",
+            "/nar/.kiln-x",
+            "x",
+            "*",
+            "",
+            "/%",
+            "/nar/",
+            "/nar/\\..\\x",
+            "http://host/x",
         ];
         for path in tricks {
             assert_eq!(route(path), Route::Nothing, "{path}");

@@ -128,7 +128,12 @@ impl Streams {
     }
 }
 
-async fn speak(server: Arc<Server>, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, client: IpAddr, mut stop: watch::Receiver<bool>) {
+async fn speak(
+    server: Arc<Server>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    client: IpAddr,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut builder = Builder::new(TokioExecutor::new());
     let limits = server.limits.clone();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle).max_headers(Limits::HEADERS).max_buf_size(Limits::HEAD);

@@ -29,7 +29,8 @@ impl Tls {
         let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key)(error.to_string()))?;
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions();
         let builder = builder.map_err(|error| bad(certificate)(error.to_string()))?;
-        let mut config = builder.with_no_client_auth().with_single_cert(chain, secret).map_err(|error| bad(certificate)(error.to_string()))?;
+        let mut config =
+            builder.with_no_client_auth().with_single_cert(chain, secret).map_err(|error| bad(certificate)(error.to_string()))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))
     }

@@ -202,7 +202,9 @@ mod tests {
         for good in [format!("Bearer {secret}"), format!("bearer {secret}"), basic("anybody", &secret), basic("", &secret)] {
             assert_eq!(tokens.identify(&good), Some(&token), "{good}");
         }
-        for bad in ["", "Bearer", "Bearer x", "Basic x", &basic(&secret, ""), &format!("Digest {secret}"), &format!("Bearer {}", token.hash)] {
+        for bad in
+            ["", "Bearer", "Bearer x", "Basic x", &basic(&secret, ""), &format!("Digest {secret}"), &format!("Bearer {}", token.hash)]
+        {
             assert_eq!(tokens.identify(bad), None, "{bad}");
         }
     }

@@ -58,8 +58,10 @@ impl Server {
         for (key, count) in &texts {
             signers.entry(key).or_default().1 += count;
         }
-        let signers: Vec<_> = signers.iter().map(|(name, (objects, builds))| json!({"name": name, "objects": objects, "builds": builds})).collect();
-        let (records, logs) = builds.all().values().fold((0, 0), |(records, logs), build| (records + build.records.len(), logs + build.logs.len()));
+        let signers: Vec<_> =
+            signers.iter().map(|(name, (objects, builds))| json!({"name": name, "objects": objects, "builds": builds})).collect();
+        let (records, logs) =
+            builds.all().values().fold((0, 0), |(records, logs), build| (records + build.records.len(), logs + build.logs.len()));
         json!({
             "ready": self.index.is_ready(), "objects": count, "nar_size": nar, "packed_size": packed, "builds": builds.all().len(),
             "records": records, "logs": logs, "signers": signers, "store_dir": STORE_DIR,
@@ -95,7 +97,9 @@ impl Server {
         let object = slot.object.as_ref()?;
         let closure = objects.closure(id);
         let mut members = closure.members.clone();
-        members.sort_unstable_by_key(|id| (Reverse(objects.slot(*id).and_then(|slot| slot.object.as_ref()).map_or(0, |object| object.nar_size)), *id));
+        members.sort_unstable_by_key(|id| {
+            (Reverse(objects.slot(*id).and_then(|slot| slot.object.as_ref()).map_or(0, |object| object.nar_size)), *id)
+        });
         let others = |ids: &[Id]| ids.iter().copied().filter(|other| *other != id).collect::<Vec<_>>();
         let makers: Vec<_> = builds.makers(&digest).take(ROWS).map(|(resolved, build)| build_row(resolved, build)).collect();
         Some(json!({
@@ -115,7 +119,9 @@ impl Server {
     fn builds(&self, request: &Request) -> Value {
         let builds = self.index.builds();
         let search = request.parameter("search").unwrap_or_default().to_lowercase();
-        let finds = |resolved: &DerivationHash, build: &Build| build.name().to_lowercase().contains(&search) || resolved.to_string().starts_with(&search);
+        let finds = |resolved: &DerivationHash, build: &Build| {
+            build.name().to_lowercase().contains(&search) || resolved.to_string().starts_with(&search)
+        };
         let mut found: Vec<_> = builds.all().iter().filter(|(resolved, build)| search.is_empty() || finds(resolved, build)).collect();
         let started = |build: &Build| build.records.values().map(|(recorded, _)| recorded.started_ms).max();
         found.sort_by_key(|(resolved, build)| (Reverse(started(build)), **resolved));
@@ -128,7 +134,12 @@ impl Server {
             let builds = self.index.builds();
             let build = builds.all().get(&resolved)?;
             let keys = |keys: Vec<&KeyName>| keys.into_iter().cloned().collect::<Vec<_>>();
-            (build_row(&resolved, build), keys(build.traces.keys().collect()), keys(build.records.keys().collect()), keys(build.logs.keys().collect()))
+            (
+                build_row(&resolved, build),
+                keys(build.traces.keys().collect()),
+                keys(build.records.keys().collect()),
+                keys(build.logs.keys().collect()),
+            )
         };
         let read = |name: &EntryName| self.files.read(name, Limits::DOCUMENT).ok().flatten();
         let traces = traced.iter().take(ROWS).filter_map(|key| read_traces(&read(&EntryName::traces(&resolved, key))?).ok()).flatten();
@@ -139,7 +150,12 @@ impl Server {
             })
             .collect();
         let record = |key: &KeyName| serde_json::from_slice::<SignedRecord>(&read(&EntryName::record(&resolved, key))?).ok();
-        let records: Vec<_> = recorded.iter().take(ROWS).filter_map(record).map(|signed| json!({"signer": signed.signature.name(), "record": signed.record})).collect();
+        let records: Vec<_> = recorded
+            .iter()
+            .take(ROWS)
+            .filter_map(record)
+            .map(|signed| json!({"signer": signed.signature.name(), "record": signed.record}))
+            .collect();
         Some(json!({"build": row, "traces": traces, "records": records, "logs": logs}))
     }
 
@@ -172,7 +188,8 @@ struct Search {
 impl Search {
     fn new(text: &str) -> Self {
         let text = text.trim().strip_prefix(STORE_DIR).map_or(text.trim(), |rest| rest.trim_start_matches('/'));
-        let digest = text.split_once('-').filter(|(digest, _)| StoreDigest::parse(digest.as_bytes()).is_some()).map_or(text, |(digest, _)| digest);
+        let digest =
+            text.split_once('-').filter(|(digest, _)| StoreDigest::parse(digest.as_bytes()).is_some()).map_or(text, |(digest, _)| digest);
         Self { part: text.to_lowercase(), digest: digest.to_owned() }
     }
 

@@ -22,8 +22,10 @@ use super::super::{Exit, exit};
 
 /// Serve a cache's directory to kiln, to Nix and to browsers
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  kiln cache serve /srv/cache\n  kiln cache serve /srv/cache --listen 0.0.0.0:8413 --tokens /etc/kiln/tokens \
-                        --public\n  curl --netrc -T x.nar.zst http://localhost:8413/nar/HASH.nar.zst")]
+#[command(
+    after_help = "Examples:\n  kiln cache serve /srv/cache\n  kiln cache serve /srv/cache --listen 0.0.0.0:8413 --tokens /etc/kiln/tokens \
+                        --public\n  curl --netrc -T x.nar.zst http://localhost:8413/nar/HASH.nar.zst"
+)]
 pub struct Args {
     /// The directory; made if it is not there
     dir: PathBuf,

@@ -145,7 +145,9 @@ fn a_second_signal_ends_at_once() {
 #[test]
 fn requests_are_written_down_and_counted() {
     let mut header = String::new();
-    let served = Served::prepared(&["--access-log", "{}/log", "--tokens", "{}/tokens", "--public"], |dir| header = super::served::token(dir, "ci", "push"));
+    let served = Served::prepared(&["--access-log", "{}/log", "--tokens", "{}/tokens", "--public"], |dir| {
+        header = super::served::token(dir, "ci", "push")
+    });
     let one = entry("one", b"x", &[]);
     let mut client = served.client();
     assert_eq!(client.put(&one.nar(), &header, &one.packed).status, 201);

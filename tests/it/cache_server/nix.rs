@@ -32,7 +32,11 @@ impl Nix {
     fn run(&self, words: &[&str]) -> Outcome {
         let mut command = Command::new("nix");
         command.args(words).env("HOME", self.at("home")).env("XDG_CACHE_HOME", self.at("home/.cache")).env("USER", "somebody");
-        command.env("NIX_REMOTE", "").env("NIX_STORE_DIR", "/kiln/store").env("NIX_CONF_DIR", self.at("etc")).env("NIX_STATE_DIR", self.at("var"));
+        command
+            .env("NIX_REMOTE", "")
+            .env("NIX_STORE_DIR", "/kiln/store")
+            .env("NIX_CONF_DIR", self.at("etc"))
+            .env("NIX_STATE_DIR", self.at("var"));
         command.env("NIX_LOG_DIR", self.at("log")).env("no_proxy", "*").env("NO_PROXY", "*");
         Running::start(command).wait()
     }
@@ -69,7 +73,8 @@ fn nix_copies_from_a_served_cache_verifies_and_pushes_to_another() {
     assert_ne!(refused.status.code(), Some(0));
     netrc(&nix.at("netrc"), &header);
     let file = nix.at("netrc");
-    let words = ["--option", "netrc-file", file.to_str().unwrap(), "copy", "--from", &here, "--to", &other.url("?compression=zstd"), &top_path];
+    let words =
+        ["--option", "netrc-file", file.to_str().unwrap(), "copy", "--from", &here, "--to", &other.url("?compression=zstd"), &top_path];
     nix.run(&words).success();
     let mut client = other.client();
     for entry in [&dep, &top] {

@@ -52,7 +52,10 @@ fn the_pages_questions_are_answered_in_pages() {
         assert_eq!(ask(&format!("objects?search={search}"))["rows"][0]["name"], "top-program", "{search}");
     }
     let object = ask(&format!("object/{}", top.path.digest()));
-    assert_eq!((&object["closure"]["objects"], &object["closure"]["missing"], &object["references"]["total"]), (&3.into(), &0.into(), &2.into()));
+    assert_eq!(
+        (&object["closure"]["objects"], &object["closure"]["missing"], &object["references"]["total"]),
+        (&3.into(), &0.into(), &2.into())
+    );
     assert_eq!(object["builds"][0]["name"], "top-program");
     let resolved = object["builds"][0]["resolved"].as_str().unwrap().to_owned();
     assert_eq!(ask(&format!("build/{resolved}"))["traces"][0]["level"], "strict");

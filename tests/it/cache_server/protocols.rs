@@ -99,7 +99,17 @@ fn a_download_over_http2_is_finished_before_the_end() {
     }
     let served = Served::prepared(&[], |dir| std::fs::write(dir.join("cache/large"), vec![9; 30 << 20]).unwrap());
     let mut command = Command::new("curl");
-    command.args(["-sS", "--http2-prior-knowledge", "--limit-rate", "20M", "-o", "/dev/null", "-w", "%{size_download}", &served.url("/large")]);
+    command.args([
+        "-sS",
+        "--http2-prior-knowledge",
+        "--limit-rate",
+        "20M",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{size_download}",
+        &served.url("/large"),
+    ]);
     let running = Running::start(command);
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert_eq!(served.stop().0, Some(0));

@@ -43,7 +43,9 @@ fn parts_of_large_and_small_entries_are_given() {
     let bytes: Vec<u8> = (0..200_000u32).map(|i| (i % 251) as u8).collect();
     std::fs::write(served.dir().join("large"), &bytes).unwrap();
     let mut client = served.client();
-    for (range, from, to) in [("0-0", 0, 1), ("5-9", 5, 10), ("1000-", 1000, 200_000), ("-7", 199_993, 200_000), ("100-999999", 100, 200_000)] {
+    for (range, from, to) in
+        [("0-0", 0, 1), ("5-9", 5, 10), ("1000-", 1000, 200_000), ("-7", 199_993, 200_000), ("100-999999", 100, 200_000)]
+    {
         let reply = client.ask("GET", "/large", &format!("Range: bytes={range}\r\n"));
         assert_eq!((reply.status, &reply.body[..]), (206, &bytes[from..to]), "{range}");
         assert_eq!(reply.header("Content-Range").unwrap(), format!("bytes {from}-{}/200000", to - 1));
@@ -89,8 +91,23 @@ fn nothing_outside_of_the_directory_is_read() {
     });
     let mut client = served.client();
     let tricks = [
-        "/../secret", "/inside/../../secret", "/%2e%2e/secret", "/..%2fsecret", "/out", "/absolute", "/up/secret", "/.kiln-partial", "//etc/passwd",
-        "/inside", "/inside/", "/pipe", "/inside/file/x", "/proc/self/environ", "/%00", "/%c0%ae%c0%ae/secret", "/inside//file",
+        "/../secret",
+        "/inside/../../secret",
+        "/%2e%2e/secret",
+        "/..%2fsecret",
+        "/out",
+        "/absolute",
+        "/up/secret",
+        "/.kiln-partial",
+        "//etc/passwd",
+        "/inside",
+        "/inside/",
+        "/pipe",
+        "/inside/file/x",
+        "/proc/self/environ",
+        "/%00",
+        "/%c0%ae%c0%ae/secret",
+        "/inside//file",
     ];
     for path in tricks {
         let reply = client.ask("GET", path, "");
@@ -172,7 +189,8 @@ fn without_a_token_nothing_is_read_where_tokens_are_wanted() {
     });
     let one = entry("one", b"x", &[]);
     let mut client = served.client();
-    for path in [one.narinfo(), one.nar(), "/".to_owned(), "/metrics".to_owned(), "/kiln/list".to_owned(), "/kiln/view/summary".to_owned()] {
+    for path in [one.narinfo(), one.nar(), "/".to_owned(), "/metrics".to_owned(), "/kiln/list".to_owned(), "/kiln/view/summary".to_owned()]
+    {
         let reply = client.ask("GET", &path, "");
         assert_eq!(reply.status, 401, "{path}");
         assert!(reply.header("WWW-Authenticate").unwrap().starts_with("Basic "), "{path}");

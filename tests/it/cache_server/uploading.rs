@@ -25,7 +25,8 @@ fn server(args: &[&str]) -> (Served, Tokens) {
 }
 
 fn files(dir: &Path) -> Vec<String> {
-    let entries = walkdir::WalkDir::new(dir).sort_by_file_name().into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file());
+    let entries =
+        walkdir::WalkDir::new(dir).sort_by_file_name().into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file());
     entries.map(|entry| entry.path().strip_prefix(dir).unwrap().to_str().unwrap().to_owned()).collect()
 }
 
@@ -110,7 +111,13 @@ fn descriptions_that_lie_are_not_kept() {
         ("another content address", good.replace(&one.info.ca.unwrap().to_string(), &other.info.ca.unwrap().to_string())),
         ("a reference that changes the path", good.replace("References: ", &format!("References: {}", other.path.base_name()))),
         ("another packed NAR", good.replace(&one.info.url, &other.info.url)),
-        ("another file hash", good.replace(&format!("FileHash: sha256:{}", Sha256::of(&one.packed).base32()), &format!("FileHash: sha256:{}", Sha256::of("x").base32()))),
+        (
+            "another file hash",
+            good.replace(
+                &format!("FileHash: sha256:{}", Sha256::of(&one.packed).base32()),
+                &format!("FileHash: sha256:{}", Sha256::of("x").base32()),
+            ),
+        ),
         ("another size", good.replace(&size, "FileSize: 1")),
         ("another packing", good.replace("Compression: zstd", "Compression: xz")),
         ("a way out", good.replace(&one.info.url, "../secret")),
@@ -133,7 +140,8 @@ fn trace(level: SandboxLevel, key: &SecretKey, of: &Entry) -> (DerivationHash, V
 
 #[test]
 fn statements_are_taken_from_trusted_keys_about_sealed_builds_only() {
-    let (trusted, stranger) = (SecretKey::generate("team-1".parse().unwrap()).unwrap(), SecretKey::generate("team-1".parse().unwrap()).unwrap());
+    let (trusted, stranger) =
+        (SecretKey::generate("team-1".parse().unwrap()).unwrap(), SecretKey::generate("team-1".parse().unwrap()).unwrap());
     let (served, tokens) = server(&["--trusted-key", &trusted.public().to_string()]);
     let one = entry("one", b"1", &[]);
     let mut client = served.client();
@@ -158,7 +166,8 @@ fn bodies_may_come_in_chunks_and_wait_for_a_word() {
     let (served, tokens) = server(&["--max-upload", "100000"]);
     let one = entry("one", b"x", &[]);
     let mut client = served.client();
-    let head = format!("PUT {} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n{}\r\n", one.nar(), tokens.push);
+    let head =
+        format!("PUT {} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n{}\r\n", one.nar(), tokens.push);
     client.send(&head);
     assert_eq!(client.reply_head().status, 100);
     for piece in one.packed.chunks(7) {
