@@ -35,6 +35,8 @@ mod reader;
 mod resume;
 mod s3;
 mod s3_settings;
+#[cfg(feature = "server")]
+pub mod server;
 mod set;
 pub mod signing;
 mod small;

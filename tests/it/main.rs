@@ -6,6 +6,7 @@ mod build;
 mod cache;
 mod cache_backends;
 mod cache_keep;
+mod cache_server;
 mod errors;
 mod escapes;
 mod flagship;

@@ -91,7 +91,8 @@ pub(super) fn collect_timed(backend: &dyn Backend, options: &CollectOptions<'_>,
     held.extend(leases.names.iter().filter_map(EntryName::described));
     let plan = plan(&catalogue, &held, options.grace, &options.budget, now);
     let removal = claim.map(|claim| Removal { backend, timing, stop: options.stop, claim, begun, spared: leases.names.clone() });
-    let mut collection = Collection { backend, options, catalogue, removal, now, begun, gone: HashSet::new(), report: CollectReport::default() };
+    let mut collection =
+        Collection { backend, options, catalogue, removal, now, begun, gone: HashSet::new(), report: CollectReport::default() };
     collection.report = CollectReport {
         dry_run: options.dry_run,
         kept: plan.kept,
@@ -172,9 +173,8 @@ impl Collection<'_> {
     fn nars(&mut self) -> Result<(), CacheError> {
         let named: HashSet<&EntryName> =
             self.catalogue.objects.values().filter(|object| self.is_there(object.path.digest())).map(|object| &object.nar).collect();
-        let unnamed = self.catalogue.nars.iter().filter(|(name, nar)| {
-            !named.contains(name) && is_older(nar.modified, self.options.grace, self.now)
-        });
+        let unnamed =
+            self.catalogue.nars.iter().filter(|(name, nar)| !named.contains(name) && is_older(nar.modified, self.options.grace, self.now));
         let unnamed: BTreeMap<EntryName, NarFile> = unnamed.map(|(name, nar)| (name.clone(), *nar)).collect();
         let before = condemned(self.backend)?;
         let now = self.now + self.begun.elapsed();

@@ -9,6 +9,10 @@ mod pin;
 mod progress;
 mod pull;
 pub mod push;
+#[cfg(feature = "server")]
+mod serve;
+#[cfg(feature = "server")]
+mod token;
 mod verify;
 
 use super::Exit;
@@ -51,6 +55,10 @@ pub enum Command {
     /// Say what a cache says about itself
     #[command(after_help = "Example:\n  kiln cache info file:///srv/cache")]
     Info(info::Args),
+    #[cfg(feature = "server")]
+    Serve(serve::Args),
+    #[cfg(feature = "server")]
+    Token(token::Args),
 }
 
 /// Runs the command.
@@ -59,6 +67,10 @@ pub enum Command {
 /// If it cannot be done.
 pub fn run(globals: &Globals, command: &Command) -> Exit {
     match command {
+        #[cfg(feature = "server")]
+        Command::Serve(args) => serve::run(globals, args),
+        #[cfg(feature = "server")]
+        Command::Token(args) => token::run(globals, args),
         Command::Ls(args) => ls::run(globals, args),
         Command::Verify(args) => verify::run(globals, args),
         Command::Pin(args) => pin::pin(globals, args),

@@ -44,7 +44,11 @@ fn what_is_young_or_under_a_lease_stays() {
     let cache = Cache::new();
     cache.age(&[&cache.top, &cache.base], DAY);
     cache.write("kiln/leases/somebody-0", format!("kiln-lease 1\n{}\n", Cache::entry(&cache.top)));
-    cache.kiln("gc", &["--max-size", "0"]).success().stdout_has("removed 0 objects; 3 kept").stdout_has("(3 pinned, recent or in use by a push)");
+    cache
+        .kiln("gc", &["--max-size", "0"])
+        .success()
+        .stdout_has("removed 0 objects; 3 kept")
+        .stdout_has("(3 pinned, recent or in use by a push)");
     cache.write("kiln/leases/somebody-0", "rubbish");
     cache.kiln("gc", &["--max-size", "0"]).code(4).stderr_has("kiln/leases/somebody-0: it is no lease");
     assert!(cache.has(&cache.top));
