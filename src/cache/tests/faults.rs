@@ -1,5 +1,7 @@
 //! What comes of an entry whose server misbehaves, as a table; `--nocapture` prints it. The rule of all of it: the right bytes, or an error.
 
+#![allow(clippy::print_stdout)] // The table is for people.
+
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

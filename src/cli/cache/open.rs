@@ -12,6 +12,9 @@ use crate::cli::session::Globals;
 use crate::fsio::IoResultExt as _;
 use crate::net::Machine;
 
+/// A cache that builds are sent to, and the key that signs them.
+pub type Destination = (Arc<dyn Backend>, Option<SecretKey>);
+
 /// Caches to take from, beside those of `kiln.toml`.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Caches")]
@@ -55,7 +58,7 @@ impl CacheArgs {
     ///
     /// # Errors
     /// As [`CacheArgs::open`].
-    pub fn to_push(&self, config: &Config) -> Result<Vec<(Arc<dyn Backend>, Option<SecretKey>)>, Failure> {
+    pub fn to_push(&self, config: &Config) -> Result<Vec<Destination>, Failure> {
         let wanted = match self.urls.as_slice() {
             [] => config.cache.iter().filter(|cache| cache.push()).cloned().collect(),
             urls => urls.iter().map(|url| named(config, url)).collect::<Result<Vec<_>, _>>()?,

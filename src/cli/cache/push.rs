@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::build::Stop;
 use crate::cache::signing::SecretKey;
-use crate::cache::{Backend, CacheError, PushEvent, PushOptions, Pushed, Pusher, follow};
+use crate::cache::{CacheError, PushEvent, PushOptions, Pushed, Pusher, follow};
 use crate::cli::failure::Failure;
 use crate::cli::info::known_path;
 use crate::cli::session::{self, Globals, ParamArgs};
@@ -158,7 +158,7 @@ fn object(globals: &Globals, params: &ParamArgs, store: &Store, text: &str) -> R
 pub fn while_building<T>(
     ui: Ui,
     store: &Store,
-    to: &[(std::sync::Arc<dyn Backend>, Option<SecretKey>)],
+    to: &[open::Destination],
     how: &PushArgs,
     goals: impl Fn(&T) -> Vec<StorePath>,
     run: impl FnOnce() -> Result<T, Failure>,

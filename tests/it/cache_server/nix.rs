@@ -57,7 +57,7 @@ fn nix_copies_from_a_served_cache_verifies_and_pushes_to_another() {
     let served = Served::start(&[]);
     let dep = entry("dep", b"dep\n", &[]);
     let top = entry("top", format!("refers to {}\n", dep.path).as_bytes(), &[&dep]);
-    [&dep, &top].into_iter().for_each(|entry| drop(entry.lay(&served.dir())));
+    [&dep, &top].into_iter().for_each(|entry| entry.lay(&served.dir()));
     let (top_path, here) = (top.path.to_string(), nix.store("one"));
     nix.run(&["copy", "--from", &served.url(""), "--to", &here, &top_path]).success();
     nix.run(&["store", "verify", "--store", &here, "--no-trust", "--all"]).success();
