@@ -7,7 +7,7 @@
 //!                            Request + Upload ─▶ answer ─▶ Response: a status, headers, and bytes, a part of a file or a stream
 //! ```
 //!
-//! What is answered is decided in [`Server::answer`], which knows nothing of sockets. An entry's name is an [`EntryName`](super::entry::EntryName)
+//! What is answered is decided in `Server::answer`, which knows nothing of sockets. An entry's name is an [`EntryName`](super::entry::EntryName)
 //! and files are opened beneath the cache's directory by the kernel (`openat2`), so no request leaves it.
 //!
 //! In: a cache's directory, tokens, limits, a listening socket. Out: responses, log lines, figures.
