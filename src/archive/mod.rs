@@ -6,7 +6,7 @@
 //!
 //! Not here: what a reference means and where an object lies (`store`), which file of two wins (`build::builtin`), fetching.
 //!
-//! - [`dump`], [`restore`]: NAR out of a tree, a tree out of a NAR.
+//! - [`dump`], [`restore`], [`inspect`]: NAR out of a tree, a tree out of a NAR, or only what a NAR's bytes say.
 //! - [`scan`]: what a store must know about a tree, in one pass; [`rewrite()`]: replaces digests in it; [`find_digest`]: where one occurs.
 //! - [`unpack()`], [`read_entries`]: archives of other formats, found by content.
 
@@ -22,7 +22,7 @@ mod unpack;
 
 pub use error::ArchiveError;
 pub use listing::MAX_DEPTH;
-pub use nar::{Restored, ScanRequest, Scanned, dump, restore, scan};
+pub use nar::{Inspected, Restored, ScanRequest, Scanned, dump, inspect, restore, scan};
 pub use references::ReferenceIndex;
 pub use rewrite::{find_digest, rewrite};
 pub use unpack::{Entry, EntryKind, EntrySink, Existing, Limits, OpenArchive, RelPath, TreeWriter, UnpackOptions, read_entries, unpack};

@@ -12,6 +12,10 @@
 //! attempts = 4                                 # per mirror
 //! stall_seconds = 60                           # a server that sends nothing for so long is given up
 //! ca_bundle = "/etc/corp/ca.pem"               # further certificate authorities
+//!
+//! [[cache]]                                    # one or more: `cache::config` has all keys
+//! url = "https://cache.example/team"
+//! trusted_keys = ["team-1:base64…"]
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -20,13 +24,14 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::build::fetch::FetchOptions;
+use crate::cache::config::{self as caches, CACHE_KEYS, CacheConfig};
 use crate::fsio::PathError;
 use crate::net::Machine;
 
 /// The file's name, in a project and in the user's `kiln` directory.
 pub const CONFIG_FILE: &str = "kiln.toml";
 
-/// Every key there is, as `table.key`.
+/// Every key there is outside of `[[cache]]`, as `table.key`.
 const KEYS: [&str; 5] = ["mirrors.pypi", "mirrors.debian", "fetch.attempts", "fetch.stall_seconds", "fetch.ca_bundle"];
 
 /// What `kiln.toml` says.
@@ -37,6 +42,8 @@ pub struct Config {
     pub mirrors: MirrorSettings,
     /// How to fetch.
     pub fetch: FetchSettings,
+    /// Binary caches: the tables `[[cache]]`.
+    pub cache: Vec<CacheConfig>,
 }
 
 /// The table `[mirrors]`.
@@ -97,14 +104,17 @@ impl Config {
     /// # Errors
     /// If one cannot be read, is not TOML, or holds an unknown key or a value of the wrong kind.
     pub fn load(project: Option<&Path>, machine: &Machine) -> Result<Self, ConfigError> {
-        let users = machine.config_home().map(|dir| machine.path(dir.join("kiln").join(CONFIG_FILE)));
         let mut config = Self::default();
-        for path in project.map(|dir| dir.join(CONFIG_FILE)).into_iter().chain(users) {
-            match std::fs::read_to_string(&path) {
-                Ok(text) => config.add(parse(&path, &text)?),
-                Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {}
-                Err(error) => return Err(PathError::new("read", path, error).into()),
+        if let Some(path) = project.map(|dir| dir.join(CONFIG_FILE)) {
+            config = read(&path)?;
+            if let Some(reason) = config.cache.iter().find_map(CacheConfig::secret_in_a_project) {
+                return Err(ConfigError::Malformed { path, line: 1, reason });
             }
+        }
+        if let Some(dir) = machine.config_home() {
+            let mut users = read(&machine.path(dir.join("kiln").join(CONFIG_FILE)))?;
+            users.cache.iter_mut().for_each(|cache| cache.by_user = true);
+            config.add(users);
         }
         Ok(config)
     }
@@ -127,7 +137,22 @@ impl Config {
         self.fetch.attempts = self.fetch.attempts.or(other.fetch.attempts);
         self.fetch.stall_seconds = self.fetch.stall_seconds.or(other.fetch.stall_seconds);
         self.fetch.ca_bundle = self.fetch.ca_bundle.take().or(other.fetch.ca_bundle);
+        self.cache = caches::joined(std::mem::take(&mut self.cache), other.cache);
     }
+}
+
+/// What one file says; nothing if it is not there.
+fn read(path: &Path) -> Result<Config, ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(path, &text),
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(Config::default()),
+        Err(error) => Err(PathError::new("read", path, error).into()),
+    }
+}
+
+/// Every key there is, as `table.key`.
+fn keys() -> impl Iterator<Item = &'static str> {
+    KEYS.into_iter().chain(CACHE_KEYS)
 }
 
 fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
@@ -144,12 +169,14 @@ fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
     };
     for (table, value) in document.get_ref() {
         let name = table.get_ref();
-        if !KEYS.iter().any(|key| key.split('.').next() == Some(name)) {
+        if !keys().any(|key| key.split('.').next() == Some(name)) {
             return Err(unknown(table.span().start, name.to_string()));
         }
-        for (key, _) in value.get_ref().as_table().into_iter().flatten() {
+        let value = value.get_ref();
+        let tables = value.as_array().into_iter().flatten().filter_map(|item| item.get_ref().as_table());
+        for (key, _) in value.as_table().into_iter().chain(tables).flatten() {
             let full = format!("{name}.{}", key.get_ref());
-            if !KEYS.contains(&full.as_str()) {
+            if !keys().any(|known| known == full) {
                 return Err(unknown(key.span().start, full));
             }
         }
@@ -168,7 +195,7 @@ fn nearest(key: &str) -> Option<&'static str> {
         name.rsplit('.').next().unwrap_or(name)
     }
     let distance = |known: &str| strsim::damerau_levenshtein(last(key), last(known));
-    let best = KEYS.into_iter().chain(["mirrors", "fetch"]).min_by_key(|known| distance(known))?;
+    let best = keys().chain(["mirrors", "fetch", "cache"]).min_by_key(|known| distance(known))?;
     (distance(best) <= 1 + last(key).len() / 3).then_some(best)
 }
 
@@ -212,6 +239,41 @@ mod tests {
         assert!(error.contains("kiln.toml:2: `fetsh` is no setting of kiln; did you mean `fetch`?"), "{error}");
         assert!(load("attempts = 3\n", "").unwrap_err().to_string().contains("did you mean `fetch.attempts`?"));
         assert!(load("[mirrors]\nzzz = 3\n", "").unwrap_err().to_string().ends_with("is no setting of kiln"));
+    }
+
+    const KEY: &str = "team-1:nu+tkcvgVVv1CyTnjjrpZ3TDHyt2lxFlmqvcbhgDIzQ=";
+    const OTHER: &str = "team-2:PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=";
+
+    #[test]
+    fn caches_are_joined_and_a_users_secrets_reach_the_caches_that_both_name() {
+        let config = load(
+            &format!("[[cache]]\nurl = 'https://c/team'\ntrusted_keys = ['{KEY}']\npriority = 10\n[[cache]]\nurl = 's3://bucket/x'\n"),
+            &format!("[[cache]]\nurl = 'https://C/team/'\ntrusted_keys = ['{OTHER}', '{KEY}']\nsignatures = 2\npriority = 20\ntoken_file = '/t'\npush = true\n[[cache]]\nurl = '/srv/c'\n"),
+        )
+        .unwrap();
+        let shown: Vec<String> =
+            config.cache.iter().map(|cache| format!("{} {} {}", cache.location, cache.priority(), cache.by_user)).collect();
+        assert_eq!(shown, ["https://c/team 10 true", "s3://bucket/x 50 false", "file:///srv/c 50 true"]);
+        let first = &config.cache[0];
+        assert_eq!((first.trusted_keys.len(), first.signatures, first.push()), (2, 2, true));
+        assert_eq!(first.token_file.as_deref(), Some(Path::new("/t")));
+    }
+
+    #[test]
+    fn caches_that_cannot_be_used_are_named_with_their_line() {
+        for (text, place) in [
+            ("[[cache]]\nurl = 'https://c'\npriorty = 1\n", ":3: `cache.priorty` is no setting of kiln; did you mean `cache.priority`?"),
+            ("\n[[cache]]\nurl = 'ftp://me:secret@c'\n", ":2: `ftp://c` is no address of a cache"),
+            ("[[cache]]\nurl = '/c'\ntrusted_keys = ['x']\n", ":1: `cache.trusted_keys`: "),
+            ("[[cache]]\nurl = '/c'\nsignatures = 0\n", ":1: `cache.signatures` must be between"),
+            ("[[cache]]\npriority = 1\n", ":1: missing field `url`"),
+            ("[cache]\nurl = '/c'\n", ":1: "),
+            ("[[cache]]\nurl = '/c'\ntoken_file = '/etc/shadow'\n", ":1: `cache.token_file` names a secret of the user's"),
+            ("[[cache]]\nurl = '/c'\nkey_file = '/etc/shadow'\n", ":1: `cache.key_file` names a secret of the user's"),
+        ] {
+            let error = load(text, "").unwrap_err().to_string();
+            assert!(error.contains(&format!("kiln.toml{place}")) && !error.contains("secret@"), "{error}");
+        }
     }
 
     #[test]

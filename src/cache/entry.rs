@@ -8,6 +8,10 @@
 //! kiln/records/<resolved>/<key>        how that build went, signed
 //! kiln/logs/<resolved>/<key>.zst       what its builder printed
 //! kiln/derivations/<hash>.json         derivations, in canonical form
+//! kiln/pins/<name>                     what the cache's collector keeps: a store path a line
+//! kiln/leases/<id>-<part>              what a running push relies on: an entry's name a line
+//! kiln/collector/mark                  what the collector is removing at the moment
+//! kiln/collector/condemned             NARs that no object names, and since when
 //! ```
 //!
 //! Traces lie under their signer's name, so that a reader asks for those it trusts and needs no listing, and two signers never write one entry.
@@ -70,6 +74,29 @@ impl EntryName {
         Self::of(format!("kiln/derivations/{hash}.json"))
     }
 
+    /// A pin. `name` must fit into a name.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn pin(name: &str) -> Result<Self, EntryNameError> {
+        if name.contains('/') { Err(EntryNameError(name.to_owned())) } else { format!("kiln/pins/{name}").parse() }
+    }
+
+    /// A part of what a running push relies on.
+    pub fn lease(id: &str, part: usize) -> Self {
+        Self::of(format!("kiln/leases/{id}-{part}"))
+    }
+
+    /// What the collector is removing.
+    pub fn collector_mark() -> Self {
+        Self::of("kiln/collector/mark".to_owned())
+    }
+
+    /// NARs that the collector will remove.
+    pub fn condemned() -> Self {
+        Self::of("kiln/collector/condemned".to_owned())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -121,6 +148,9 @@ mod tests {
             EntryName::record(&resolved, &key),
             EntryName::log(&resolved, &key),
             EntryName::derivation(&resolved),
+            EntryName::lease("0f", 3),
+            EntryName::collector_mark(),
+            EntryName::condemned(),
         ];
         for name in made {
             assert_eq!(name.as_str().parse::<EntryName>().as_ref(), Ok(&name));

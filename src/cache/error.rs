@@ -2,6 +2,7 @@
 
 use crate::fsio::PathError;
 use crate::model::{NarInfoError, StorePath};
+use crate::net::NetError;
 use crate::store::StoreError;
 
 use super::entry::{EntryName, EntryNameError};
@@ -74,6 +75,22 @@ pub enum CacheError {
         /// The object.
         path: StorePath,
     },
+    /// Somebody else is collecting it.
+    #[error("another process is collecting {cache}")]
+    Collecting {
+        /// Its address.
+        cache: String,
+    },
+    /// A description that cannot be read, so that it is not known what it needs.
+    #[error("{entry} in {cache} cannot be read ({problem}), so it is not known what it needs; nothing was removed")]
+    Unreadable {
+        /// The cache's address.
+        cache: String,
+        /// Which entry.
+        entry: EntryName,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Asked to stop.
     #[error("stopped")]
     Stopped,
@@ -86,6 +103,9 @@ pub enum CacheError {
     /// The local store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No request could be made.
+    #[error(transparent)]
+    Net(#[from] NetError),
     /// A local file failed.
     #[error(transparent)]
     Io(#[from] PathError),

@@ -15,30 +15,51 @@
 
 mod backend;
 mod claims;
+pub mod config;
 mod directory;
 pub mod entry;
 mod error;
 mod fetch;
 mod follow;
+mod http;
 mod info;
+pub mod keep;
+mod location;
 mod pack;
 mod parallel;
+mod patient;
 mod publish;
 mod pull;
 mod push;
 mod reader;
+mod resume;
+mod s3;
+mod s3_settings;
+#[cfg(feature = "server")]
+pub mod server;
 mod set;
 pub mod signing;
+mod small;
 pub mod statement;
 mod testimony;
+mod web;
+pub mod wire;
+
+#[cfg(test)]
+mod tests;
 
 pub use backend::{Backend, Existing, Listed, Reading, Source};
 pub use directory::Directory;
 pub use error::CacheError;
 pub use follow::follow;
+pub use http::Http;
 pub use info::{CacheInfo, DEFAULT_PRIORITY};
+pub use location::{Access, Location, NotASecret, S3Place, open};
+pub use patient::Patience;
 pub use pull::{OnPull, PullEvent, Pulled, Puller};
 pub use push::{OnPush, PushEvent, PushOptions, Pushed, Pusher};
 pub use reader::{Cache, read_info};
+pub use resume::{ResumingReader, read_small};
+pub use s3::S3;
 pub use set::{CacheSet, Trouble};
 pub use testimony::Claim;

@@ -128,6 +128,11 @@ impl Address {
         PathBuf::from(unescape(&self.path))
     }
 
+    /// Path and query, as they are sent.
+    pub fn path_and_query(&self) -> &str {
+        &self.path
+    }
+
     /// Host and port, as the `Host` header says them.
     pub fn authority(&self) -> &str {
         &self.authority

@@ -20,6 +20,9 @@ use crate::fsio::PathError;
 /// No address may lead to another more often than this.
 const MOST_REDIRECTS: usize = 10;
 
+/// Connections to one server that are kept for the next requests: as many as ask it at once.
+const KEPT: usize = 16;
+
 /// Headers that are secrets of the server they are meant for.
 const SECRETS: [&str; 2] = ["authorization", "cookie"];
 
@@ -57,7 +60,9 @@ pub struct Response {
 impl Response {
     fn new(from: Address, response: http::Response<ureq::Body>) -> Self {
         let (head, body) = response.into_parts();
-        let length = body.content_length();
+        // The library takes an empty body for none, and says no length.
+        let is_empty = head.headers.get("content-length").is_some_and(|length| length == "0");
+        let length = body.content_length().or(is_empty.then_some(0));
         Self { from, status: head.status.as_u16(), headers: head.headers, length, body: Box::new(body.into_reader()) }
     }
 
@@ -219,6 +224,8 @@ impl Client {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            .max_idle_connections_per_host(KEPT)
+            .max_idle_connections(2 * KEPT)
             .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
             .proxy(tunnel.transpose()?)
             .timeout_resolve(Some(connect))

@@ -8,6 +8,8 @@
 //! | `PIP_INDEX_URL`, `PIP_EXTRA_INDEX_URL`, `PIP_NO_INDEX`, `PIP_CONFIG_FILE`, `PIP_CERT` | pip's settings |
 //! | `VIRTUAL_ENV`, `CONDA_PREFIX`, `PYENV_ROOT`, `PATH` | where a pip may be installed |
 //! | `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy` (and in capitals) | proxies |
+//! | `KILN_CACHE_TOKEN` | what lets kiln into the user's binary caches |
+//! | `AWS_…` | binary caches in S3 (listed in `cache::s3_settings`) |
 //! | `SSL_CERT_FILE`, `SSL_CERT_DIR` | certificate authorities (read by `rustls-native-certs`) |
 
 use std::collections::BTreeMap;

@@ -25,6 +25,8 @@ mod trouble;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
+pub(crate) mod testing_tls;
+#[cfg(test)]
 mod tests;
 
 pub use address::{Address, Scheme, escape, redacted, unescape};

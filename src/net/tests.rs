@@ -53,7 +53,7 @@ impl Read for Hesitant<'_> {
 
 fn refused(result: Result<Response, Trouble>) -> String {
     match result {
-        Err(Trouble::Refused(reason)) => reason,
+        Err(Trouble::Refused(reason) | Trouble::Status { reason, .. }) => reason,
         other => panic!("{other:?}"),
     }
 }

@@ -19,6 +19,13 @@ pub enum Trouble {
     },
     /// It will not serve it, however often it is asked.
     Refused(String),
+    /// The same, said by a status.
+    Status {
+        /// The status.
+        status: u16,
+        /// What it means.
+        reason: String,
+    },
     /// No server was at fault, and none can help.
     Setup(NetError),
 }
@@ -51,7 +58,7 @@ pub(super) fn refusal(status: u16, retry_after: Option<&str>) -> Trouble {
         408 | 425 | 429 | 500 | 502..=504 | 507..=509 | 520..=599 => {
             Trouble::Passing { reason, after: retry_after.and_then(|text| pause_of(text, SystemTime::now())) }
         }
-        _ => Trouble::Refused(reason),
+        _ => Trouble::Status { status, reason },
     }
 }
 
@@ -137,7 +144,7 @@ mod tests {
     #[test]
     fn statuses_say_what_to_do_next() {
         assert!(matches!(refusal(404, None), Trouble::Gone(_)));
-        assert!(matches!(refusal(403, None), Trouble::Refused(_)));
+        assert!(matches!(refusal(403, None), Trouble::Status { status: 403, .. }));
         assert!(matches!(refusal(503, Some("7")), Trouble::Passing { after: Some(pause), .. } if pause == Duration::from_secs(7)));
         assert!(matches!(refusal(429, None), Trouble::Passing { after: None, .. }));
     }

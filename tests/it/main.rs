@@ -4,6 +4,9 @@
 mod architecture;
 mod build;
 mod cache;
+mod cache_backends;
+mod cache_keep;
+mod cache_server;
 mod errors;
 mod escapes;
 mod flagship;

@@ -17,7 +17,7 @@ mod read;
 mod scan;
 mod write;
 
-pub use read::{Restored, restore};
+pub use read::{Inspected, Restored, inspect, restore};
 pub use scan::{ScanRequest, Scanned, scan};
 pub use write::dump;
 

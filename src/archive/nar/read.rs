@@ -1,11 +1,11 @@
-//! A NAR in, a file tree out. The parser accepts exactly what [`super::dump`] writes.
+//! A NAR in, a file tree out, or only what its bytes say. The parser accepts exactly what [`super::dump`] writes.
 //!
 //! Not here: whether the hash is the wanted one; nobody may see the tree before its caller has compared it.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -16,13 +16,14 @@ use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::symlinkat;
 
 use super::MAGIC;
-use super::block::BLOCK;
-use super::hash::{HashPipe, Hashes, LookedThrough};
+use super::block::{BLOCK, BlockSink as _};
+use super::hash::Hashes;
+use super::scan::{ScanRequest, Scanner};
 use crate::archive::listing::{MAX_DEPTH, open_dir};
 use crate::archive::place::{create_file, seal};
-use crate::archive::{ArchiveError, Limits};
+use crate::archive::{ArchiveError, Limits, ReferenceIndex};
 use crate::fsio::PathError;
-use crate::model::Sha256;
+use crate::model::{Hasher, Sha256, StoreDigest};
 
 /// What [`restore`] read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,12 +44,40 @@ pub struct Restored {
 /// If the NAR breaks a rule, ends early, is followed by something or exceeds the limits; if `dest` exists or cannot be written.
 pub fn restore(nar: &mut dyn Read, dest: &Path, limits: &Limits) -> Result<Restored, ArchiveError> {
     let name = CString::new(dest.as_os_str().as_bytes()).map_err(|_| PathError::new("create", dest, Errno::EINVAL))?;
-    let mut restore =
-        Restore { input: Input::new(nar), path: dest.to_owned(), dest, limits, bytes: 0, entries: 0, depth: 0, first_link: None };
+    let nothing = ReferenceIndex::default();
+    let mut restore = Restore::new(nar, ScanRequest { own: None, candidates: &nothing }, dest, limits);
     restore.input.expect(MAGIC)?;
-    restore.node(AT_FDCWD, &name)?;
+    restore.node(Some(AT_FDCWD), &name)?;
     let hashes = restore.input.finish()?;
     Ok(Restored { nar_size: hashes.len, nar_hash: hashes.plain.finish(), first_link: restore.first_link })
+}
+
+/// What [`inspect`] found a NAR to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// SHA-256 of the NAR.
+    pub nar_hash: Sha256,
+    /// Bytes of the NAR.
+    pub nar_size: u64,
+    /// The hash modulo the own digest; equals `nar_hash` if that does not occur.
+    pub modulo_hash: Sha256,
+    /// If the NAR is one file that is not executable: the SHA-256 of its bytes.
+    pub file_hash: Option<Sha256>,
+}
+
+/// Reads a NAR to its end as [`restore`] does, but writes nothing. `own` is the digest that stands for the object in its own bytes.
+///
+/// # Errors
+/// If the NAR breaks a rule, ends early, is followed by something or exceeds the limits.
+pub fn inspect(nar: &mut dyn Read, own: Option<&StoreDigest>, limits: &Limits) -> Result<Inspected, ArchiveError> {
+    let nothing = ReferenceIndex::default();
+    let mut restore = Restore::new(nar, ScanRequest { own, candidates: &nothing }, Path::new(""), limits);
+    restore.input.expect(MAGIC)?;
+    restore.node(None, c"")?;
+    let file_hash = restore.file_hash.take();
+    let hashes = restore.input.finish()?;
+    let modulo_hash = hashes.modulo_hash();
+    Ok(Inspected { nar_size: hashes.len, modulo_hash, nar_hash: hashes.plain.finish(), file_hash })
 }
 
 /// The longest file name.
@@ -60,7 +89,7 @@ const MAX_TARGET: u64 = 4095;
 /// The stream, in blocks that are hashed as they are used up.
 struct Input<'a> {
     source: &'a mut dyn Read,
-    pipe: HashPipe,
+    scanner: Scanner<'a>,
     block: Vec<u8>,
     filled: usize,
     position: usize,
@@ -69,8 +98,8 @@ struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    fn new(source: &'a mut dyn Read) -> Self {
-        Self { source, pipe: HashPipe::new(), block: vec![0; BLOCK], filled: 0, position: 0, before: 0 }
+    fn new(source: &'a mut dyn Read, request: ScanRequest<'a>) -> Self {
+        Self { source, scanner: Scanner::new(request), block: vec![0; BLOCK], filled: 0, position: 0, before: 0 }
     }
 
     fn malformed(&self, problem: impl Into<String>) -> ArchiveError {
@@ -81,10 +110,9 @@ impl<'a> Input<'a> {
     fn available(&mut self) -> Result<&[u8], ArchiveError> {
         while self.position == self.filled {
             if self.filled == BLOCK {
-                let block = std::mem::replace(&mut self.block, self.pipe.spare());
-                self.pipe.push(LookedThrough { block, filled: BLOCK, own_starts: Vec::new() });
-                self.before += BLOCK as u64;
-                (self.filled, self.position) = (0, 0);
+                let kept = self.scanner.take(&mut self.block, BLOCK, false)?;
+                self.before += (BLOCK - kept) as u64;
+                (self.filled, self.position) = (kept, kept);
             }
             match self.source.read(&mut self.block[self.filled..]) {
                 Ok(0) => break,
@@ -159,8 +187,8 @@ impl<'a> Input<'a> {
         if !self.available()?.is_empty() {
             return Err(self.malformed("something follows its end"));
         }
-        self.pipe.push(LookedThrough { block: self.block, filled: self.filled, own_starts: Vec::new() });
-        Ok(self.pipe.finish())
+        self.scanner.take(&mut self.block, self.filled, true)?;
+        Ok(self.scanner.finish())
     }
 }
 
@@ -172,10 +200,16 @@ struct Restore<'a> {
     bytes: u64,
     entries: u64,
     depth: usize,
+    file_hash: Option<Sha256>,
     first_link: Option<PathBuf>,
 }
 
-impl Restore<'_> {
+impl<'a> Restore<'a> {
+    fn new(nar: &'a mut dyn Read, request: ScanRequest<'a>, dest: &'a Path, limits: &'a Limits) -> Self {
+        let input = Input::new(nar, request);
+        Self { input, path: dest.to_owned(), dest, limits, bytes: 0, entries: 0, depth: 0, file_hash: None, first_link: None }
+    }
+
     fn failed(&self, action: &'static str, error: Errno) -> ArchiveError {
         match error {
             Errno::EEXIST if self.path == self.dest => ArchiveError::DestinationExists(self.path.clone()),
@@ -187,7 +221,8 @@ impl Restore<'_> {
         ArchiveError::TooLarge { archive: self.dest.to_owned(), limit, unit }
     }
 
-    fn node(&mut self, parent: impl AsFd, name: &CStr) -> Result<(), ArchiveError> {
+    /// Without a parent nothing is written.
+    fn node(&mut self, parent: Option<BorrowedFd<'_>>, name: &CStr) -> Result<(), ArchiveError> {
         self.entries += 1;
         if self.entries > self.limits.entries {
             return Err(self.too_large(self.limits.entries, "entries"));
@@ -203,7 +238,7 @@ impl Restore<'_> {
         }
     }
 
-    fn file(&mut self, parent: impl AsFd, name: &CStr) -> Result<(), ArchiveError> {
+    fn file(&mut self, parent: Option<BorrowedFd<'_>>, name: &CStr) -> Result<(), ArchiveError> {
         let mut word = self.input.word()?;
         let executable = word == b"executable";
         if executable {
@@ -218,44 +253,62 @@ impl Restore<'_> {
         if self.bytes > self.limits.bytes {
             return Err(self.too_large(self.limits.bytes, "bytes"));
         }
-        let mut file = create_file(parent, name).map_err(|error| self.failed("create", error))?;
-        self.contents(&mut file, len)?;
-        seal(&file, executable).map_err(|error| self.failed("set the mode of", error))?;
+        match parent {
+            Some(parent) => {
+                let mut file = create_file(parent, name).map_err(|error| self.failed("create", error))?;
+                self.contents(&mut file, len)?;
+                seal(&file, executable).map_err(|error| self.failed("set the mode of", error))?;
+            }
+            None if self.depth == 0 && !executable => self.hashed_contents(len)?,
+            None => self.input.pieces(len, |_| Ok(()))?,
+        }
+        self.input.padding(len)?;
         self.input.expect(b")")
+    }
+
+    fn hashed_contents(&mut self, len: u64) -> Result<(), ArchiveError> {
+        let mut hasher = Hasher::default();
+        self.input.pieces(len, |piece| {
+            hasher.update(piece);
+            Ok(())
+        })?;
+        self.file_hash = Some(hasher.finish());
+        Ok(())
     }
 
     fn contents(&mut self, file: &mut File, len: u64) -> Result<(), ArchiveError> {
         let path = &self.path;
-        self.input.pieces(len, |piece| file.write_all(piece).map_err(|error| PathError::new("write", path, error).into()))?;
-        self.input.padding(len)
+        self.input.pieces(len, |piece| file.write_all(piece).map_err(|error| PathError::new("write", path, error).into()))
     }
 
-    fn link(&mut self, parent: impl AsFd, name: &CStr) -> Result<(), ArchiveError> {
+    fn link(&mut self, parent: Option<BorrowedFd<'_>>, name: &CStr) -> Result<(), ArchiveError> {
         self.input.expect(b"target")?;
         let target = self.input.string(MAX_TARGET)?;
         let target = CString::new(target).ok().filter(|target| !target.is_empty());
         let Some(target) = target else {
             return Err(self.input.malformed("a link target that is empty or holds a NUL"));
         };
-        symlinkat(target.as_c_str(), parent, name).map_err(|error| self.failed("create the link", error))?;
+        if let Some(parent) = parent {
+            symlinkat(target.as_c_str(), parent, name).map_err(|error| self.failed("create the link", error))?;
+        }
         let here = self.path.strip_prefix(self.dest).unwrap_or(Path::new(""));
         self.first_link.get_or_insert_with(|| here.to_owned());
         self.input.expect(b")")
     }
 
-    fn directory(&mut self, parent: impl AsFd, name: &CStr) -> Result<(), ArchiveError> {
+    fn directory(&mut self, parent: Option<BorrowedFd<'_>>, name: &CStr) -> Result<(), ArchiveError> {
         if self.depth == MAX_DEPTH {
             return Err(ArchiveError::TooDeep { path: self.path.clone(), limit: MAX_DEPTH });
         }
-        mkdirat(&parent, name, Mode::from_bits_truncate(0o755)).map_err(|error| self.failed("create the directory", error))?;
-        let dir = open_dir(parent, name).and_then(Dir::from_fd).map_err(|error| self.failed("open", error))?;
+        let dir = parent.map(|parent| self.create_directory(parent, name)).transpose()?;
+        let handle = dir.as_ref().map(|dir| dir.as_fd());
         self.depth += 1;
         let mut previous: Option<CString> = None;
         loop {
             let word = self.input.word()?;
             match word.as_slice() {
                 b")" => break,
-                b"entry" => previous = Some(self.entry(&dir, previous.as_deref())?),
+                b"entry" => previous = Some(self.entry(handle, previous.as_deref())?),
                 _ => return Err(self.input.unexpected("`entry` or `)`", &word)),
             }
         }
@@ -263,7 +316,12 @@ impl Restore<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, dir: &Dir, previous: Option<&CStr>) -> Result<CString, ArchiveError> {
+    fn create_directory(&self, parent: BorrowedFd<'_>, name: &CStr) -> Result<Dir, ArchiveError> {
+        mkdirat(parent, name, Mode::from_bits_truncate(0o755)).map_err(|error| self.failed("create the directory", error))?;
+        open_dir(parent, name).and_then(Dir::from_fd).map_err(|error| self.failed("open", error))
+    }
+
+    fn entry(&mut self, dir: Option<BorrowedFd<'_>>, previous: Option<&CStr>) -> Result<CString, ArchiveError> {
         self.input.expect(b"(")?;
         self.input.expect(b"name")?;
         let name = self.input.string(MAX_NAME)?;

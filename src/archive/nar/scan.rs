@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::block::BlockSink;
-use super::hash::{HashPipe, LookedThrough};
+use super::hash::{HashPipe, Hashes, LookedThrough};
 use super::write::walk;
 use crate::archive::references::{Next, each_window};
 use crate::archive::{ArchiveError, ReferenceIndex};
@@ -67,15 +67,20 @@ pub fn scan(tree: &Path, request: &ScanRequest<'_>) -> Result<Scanned, ArchiveEr
 }
 
 /// Looks through blocks and passes them on to the hashes.
-struct Scanner<'a> {
+pub(super) struct Scanner<'a> {
     request: ScanRequest<'a>,
     references: BTreeSet<StoreDigest>,
     pipe: HashPipe,
 }
 
 impl<'a> Scanner<'a> {
-    fn new(request: ScanRequest<'a>) -> Self {
+    pub(super) fn new(request: ScanRequest<'a>) -> Self {
         Self { request, references: BTreeSet::new(), pipe: HashPipe::new() }
+    }
+
+    /// The hashes of everything that was taken.
+    pub(super) fn finish(self) -> Hashes {
+        self.pipe.finish()
     }
 
     /// Notes the references in `bytes`; returns where the own digest starts.

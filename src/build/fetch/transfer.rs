@@ -105,7 +105,7 @@ impl Job<'_> {
             let (reason, after) = match setback {
                 Setback::Server(Trouble::Passing { reason, after }) => (reason, after),
                 Setback::Server(Trouble::Gone(reason)) => return Err(Failed::Gone(reason)),
-                Setback::Server(Trouble::Refused(reason)) => return Err(Failed::Unserved(reason)),
+                Setback::Server(Trouble::Refused(reason) | Trouble::Status { reason, .. }) => return Err(Failed::Unserved(reason)),
                 Setback::Server(Trouble::Setup(error)) => return Err(Failed::Fatal(error.into())),
                 Setback::Fatal(error) => return Err(Failed::Fatal(error)),
             };
@@ -214,7 +214,7 @@ impl Transfer<'_> {
         }
         let response = match job.client.get(url, &headers) {
             // Nothing lies behind what we have (416, for instance): whatever this is, begin again.
-            Err(Trouble::Refused(reason)) if self.written > 0 => {
+            Err(Trouble::Refused(reason) | Trouble::Status { reason, .. }) if self.written > 0 => {
                 self.restart()?;
                 return Err(Trouble::passing(reason).into());
             }

@@ -29,7 +29,7 @@ struct Shown {
 /// # Errors
 /// If it is no cache for kiln.
 pub fn run(globals: &Globals, args: &Args) -> Exit {
-    let backend = open::backend(&args.url)?;
+    let backend = open::backend(globals, &args.url)?;
     let info = read_info(&*backend)?.ok_or_else(|| {
         Failure::new(format!("{} is no cache: it has no `nix-cache-info`", backend.location())).hint("`kiln cache push --to` makes one")
     })?;

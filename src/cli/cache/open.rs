@@ -1,22 +1,31 @@
-//! From addresses and keys on the command line to open caches.
+//! From addresses, keys and configuration to open caches.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::build::config::Config;
+use crate::cache::config::CacheConfig;
 use crate::cache::signing::{PublicKey, SecretKey};
-use crate::cache::{Backend, Cache, CacheError, CacheSet, Directory};
-use crate::fsio::IoResultExt as _;
-
+use crate::cache::{self, Backend, Cache, CacheError, CacheSet, Location};
 use crate::cli::failure::Failure;
+use crate::cli::session::Globals;
 use crate::cli::ui;
+use crate::fsio::IoResultExt as _;
+use crate::net::Machine;
 
-/// Caches to take from.
+/// A cache that builds are sent to, and the key that signs them.
+pub type Destination = (Arc<dyn Backend>, Option<SecretKey>);
+
+/// Caches to take from, beside those of `kiln.toml`.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Caches")]
 pub struct CacheArgs {
-    /// Take from this cache what it has; may be repeated
+    /// Take from this cache what it has, beside those of kiln.toml; may be repeated
     #[arg(long = "cache", value_name = "URL")]
     urls: Vec<String>,
+    /// Take from no cache of kiln.toml
+    #[arg(long)]
+    no_caches: bool,
     #[command(flatten)]
     trust: TrustArgs,
 }
@@ -27,53 +36,98 @@ pub struct TrustArgs {
     /// Believe builds that this key signed; may be repeated. Without one, caches give objects but decide nothing
     #[arg(long = "trusted-key", value_name = "NAME:KEY")]
     keys: Vec<String>,
-    /// How many trusted keys must have signed the same result
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    quorum: u16,
+    /// How many trusted keys must have signed the same result [default: 1, or what kiln.toml says of the cache]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    quorum: Option<u16>,
 }
 
 impl CacheArgs {
-    /// The caches of the command line.
+    /// The caches of the command line and of the configuration. None of them is asked yet.
     ///
     /// # Errors
-    /// If an address or a key is none.
-    pub fn open(&self) -> Result<CacheSet, Failure> {
-        let caches = self.urls.iter().map(|url| self.trust.open(url)).collect::<Result<_, _>>()?;
-        Ok(CacheSet::new(caches))
+    /// If an address or a key is none, or a secret cannot be read.
+    pub fn open(&self, config: &Config) -> Result<CacheSet, Failure> {
+        let mut wanted = self.urls.iter().map(|url| named(config, url)).collect::<Result<Vec<_>, _>>()?;
+        if !self.no_caches {
+            let further = config.cache.iter().filter(|cache| wanted.iter().all(|named| named.location != cache.location));
+            wanted.extend(further.cloned().collect::<Vec<_>>());
+        }
+        Ok(CacheSet::new(wanted.iter().map(|cache| self.trust.open(cache)).collect::<Result<_, _>>()?))
     }
 
-    /// The addresses of the command line.
-    pub fn urls(&self) -> &[String] {
-        &self.urls
+    /// Where builds are sent: the caches of the command line, or those that the configuration says so of; each with its key.
+    ///
+    /// # Errors
+    /// As [`CacheArgs::open`].
+    pub fn to_push(&self, config: &Config) -> Result<Vec<Destination>, Failure> {
+        let wanted = match self.urls.as_slice() {
+            [] => config.cache.iter().filter(|cache| cache.push()).cloned().collect(),
+            urls => urls.iter().map(|url| named(config, url)).collect::<Result<Vec<_>, _>>()?,
+        };
+        if wanted.is_empty() {
+            let hint = "name one with `--cache URL`, or set `push = true` in a `[[cache]]` of kiln.toml";
+            return Err(Failure::request("there is no cache to push to").hint(hint));
+        }
+        let machine = Machine::current();
+        wanted.iter().map(|cache| Ok((reach(cache)?, cache.secret_key(&machine)?))).collect()
     }
 }
 
 impl TrustArgs {
-    /// A cache to read from.
+    /// A cache to read from. The command line's keys are trusted beside its own.
     ///
     /// # Errors
-    /// If the address or a key is none.
-    pub fn open(&self, url: &str) -> Result<Cache, Failure> {
-        let key = |text: &String| {
+    /// If a key is none, or a secret cannot be read.
+    pub fn open(&self, cache: &CacheConfig) -> Result<Cache, Failure> {
+        let mut keys = cache.trusted_keys.clone();
+        for text in &self.keys {
             let wrong = |error| Failure::request(format!("`{}` is no public key: {error}", ui::harmless(text)));
-            text.parse::<PublicKey>().map_err(wrong)
-        };
-        let keys = self.keys.iter().map(key).collect::<Result<Vec<_>, _>>()?;
-        Ok(Cache::new(backend(url)?, keys, usize::from(self.quorum), None))
+            let key = text.parse::<PublicKey>().map_err(wrong)?;
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        let quorum = self.quorum.map_or(cache.signatures, usize::from);
+        Ok(Cache::new(reach(cache)?, keys, quorum, cache.own_priority()))
     }
+}
+
+/// What `kiln.toml` of the project, if there is one, and of the user say.
+///
+/// # Errors
+/// If one of them is wrong.
+pub fn configured(globals: &Globals) -> Result<Config, Failure> {
+    Ok(Config::load(globals.project().ok().as_deref(), &Machine::current())?)
+}
+
+/// The cache at an address, with what is configured for it.
+///
+/// # Errors
+/// If it is no address.
+pub fn named(config: &Config, url: &str) -> Result<CacheConfig, CacheError> {
+    let location = Location::parse(url)?;
+    let known = config.cache.iter().find(|cache| cache.location.to_string() == location.to_string());
+    Ok(match known {
+        // Credentials that stand in the address are meant; and naming it makes it the user's.
+        Some(known) => {
+            let mut known = known.clone();
+            (known.location, known.by_user) = (location, true);
+            known
+        }
+        None => CacheConfig::new(location),
+    })
 }
 
 /// The back end that serves an address.
 ///
 /// # Errors
-/// If none does.
-pub fn backend(url: &str) -> Result<Arc<dyn Backend>, Failure> {
-    let bad = |reason: &str| CacheError::BadAddress { url: url.to_owned(), reason: reason.to_owned() };
-    let dir = url.strip_prefix("file://").ok_or_else(|| bad("expected `file:///DIRECTORY`"))?;
-    if !dir.starts_with('/') {
-        return Err(bad("a directory is named by its whole path: `file:///DIRECTORY`").into());
-    }
-    Ok(Arc::new(Directory::new(PathBuf::from(dir))))
+/// If none does, or the configuration is wrong.
+pub fn backend(globals: &Globals, url: &str) -> Result<Arc<dyn Backend>, Failure> {
+    reach(&named(&configured(globals)?, url)?)
+}
+
+fn reach(cache: &CacheConfig) -> Result<Arc<dyn Backend>, Failure> {
+    Ok(cache::open(&cache.location, &cache.access(&Machine::current())?)?)
 }
 
 /// The secret key in a file.

@@ -15,7 +15,7 @@ use crate::cli::{Exit, build, exit};
 use crate::model::{Input, SandboxLevel, StorePath};
 use crate::store::Store;
 
-use super::open::TrustArgs;
+use super::open::{self, TrustArgs};
 use super::progress::Transfer;
 
 /// Arguments of `pull`.
@@ -48,7 +48,9 @@ struct Outcome {
 pub fn run(globals: &Globals, args: &Args) -> Exit {
     let start = Instant::now();
     let store = globals.open_store()?;
-    let caches = CacheSet::new(args.from.iter().map(|url| args.trust.open(url)).collect::<Result<_, _>>()?);
+    let config = open::configured(globals)?;
+    let open = |url: &String| args.trust.open(&open::named(&config, url)?);
+    let caches = CacheSet::new(args.from.iter().map(open).collect::<Result<_, Failure>>()?);
     let stop = Stop::default();
     build::stop_on_signals(&stop)?;
     let find = |text: &String| object(globals, args, &store, &caches, &stop, text);

@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use crate::build::Stop;
 use crate::cache::signing::SecretKey;
-use crate::cache::{Backend, CacheError, PushEvent, PushOptions, Pushed, Pusher, follow};
+use crate::cache::{CacheError, PushEvent, PushOptions, Pushed, Pusher, follow};
 use crate::cli::failure::Failure;
 use crate::cli::info::known_path;
 use crate::cli::session::{self, Globals, ParamArgs};
 use crate::cli::ui::{self, DIM, GREEN, Ui, bytes, paint};
 use crate::cli::{Exit, build, exit};
 use crate::model::StorePath;
+use crate::net::Machine;
 use crate::store::Store;
 
 use super::open;
@@ -87,8 +88,11 @@ struct Outcome {
 pub fn run(globals: &Globals, args: &Args) -> Exit {
     let start = Instant::now();
     let store = globals.open_existing_store()?;
-    let backend = open::backend(&args.to)?;
-    let key = args.how.key()?;
+    let backend = open::backend(globals, &args.to)?;
+    let key = match args.how.key()? {
+        Some(key) => Some(key),
+        None => open::named(&open::configured(globals)?, &args.to)?.secret_key(&Machine::current())?,
+    };
     // What is built while the first objects are sent is not missed.
     let mark = store.record_mark()?;
     let paths = args.what.iter().map(|text| object(globals, &args.params, &store, text)).collect::<Result<Vec<_>, _>>()?;
@@ -154,7 +158,7 @@ fn object(globals: &Globals, params: &ParamArgs, store: &Store, text: &str) -> R
 pub fn while_building<T>(
     ui: Ui,
     store: &Store,
-    to: &[std::sync::Arc<dyn Backend>],
+    to: &[open::Destination],
     how: &PushArgs,
     goals: impl Fn(&T) -> Vec<StorePath>,
     run: impl FnOnce() -> Result<T, Failure>,
@@ -162,7 +166,8 @@ pub fn while_building<T>(
     let key = how.key()?;
     let mark = store.record_mark()?;
     let (done, never) = (AtomicBool::new(false), AtomicBool::new(false));
-    let pushers: Vec<Pusher<'_>> = to.iter().map(|to| Pusher::new(store, &**to, how.options(key.as_ref(), false, &never))).collect();
+    let targets: Vec<_> = to.iter().map(|target| (&*target.0, key.as_ref().or(target.1.as_ref()))).collect();
+    let pushers: Vec<Pusher<'_>> = targets.iter().map(|(to, key)| Pusher::new(store, *to, how.options(*key, false, &never))).collect();
     let trouble = |event: &PushEvent<'_>| {
         if let PushEvent::Trouble(error) = event {
             ui.note(format!("note: {}", ui::harmless(&error.to_string())));

@@ -1,0 +1,278 @@
+//! Collections of real directories, alone and against pushes.
+
+use std::collections::BTreeMap;
+
+use super::super::lease::Lease;
+use super::super::pin::set_pin;
+use super::super::testing::{DAY, Fixture, QUICK};
+use super::super::verify::{VerifyOptions, verify};
+use super::*;
+use crate::cache::signing::SecretKey;
+use crate::cache::statement::{SignedTrace, write_traces};
+use crate::model::{BuildTrace, DerivationHash, OutputName, SandboxLevel, Sha256};
+
+static GO_ON: AtomicBool = AtomicBool::new(false);
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn options(budget: Budget) -> CollectOptions<'static> {
+    CollectOptions { budget, grace: HOUR, statements: false, unreadable: false, dry_run: false, stop: &GO_ON }
+}
+
+fn month() -> Budget {
+    Budget { older_than: Some(30 * DAY), ..Budget::default() }
+}
+
+fn nothing_stays() -> Budget {
+    Budget { max_size: Some(0), ..Budget::default() }
+}
+
+fn run(cache: &Fixture, options: &CollectOptions<'_>) -> CollectReport {
+    collect_timed(&cache.backend, options, &QUICK).unwrap()
+}
+
+#[track_caller]
+fn sound(cache: &Fixture) {
+    let report = verify(&cache.backend, &VerifyOptions { read: true, ..VerifyOptions::default() }).unwrap();
+    assert_eq!(report.findings, []);
+}
+
+#[test]
+fn what_is_old_goes_and_what_a_pin_holds_stays_with_its_closure() {
+    let cache = Fixture::new();
+    let base = cache.old("base", &[], 90 * DAY);
+    let pinned = cache.old("pinned", &[&base], 90 * DAY);
+    let old = cache.old("old", &[&base], 90 * DAY);
+    let young = cache.object("young", &[]);
+    set_pin(&cache.backend, "keep", std::slice::from_ref(&pinned)).unwrap();
+    let dry = run(&cache, &CollectOptions { dry_run: true, ..options(month()) });
+    assert!(cache.has(&old) && dry.dry_run && dry.removed == [old.clone()]);
+    let report = run(&cache, &options(month()));
+    assert_eq!((report.removed, report.kept, report.held), (vec![old.clone()], 3, 3));
+    assert!(!cache.has(&old) && [base, pinned, young].iter().all(|path| cache.has(path)));
+    sound(&cache);
+}
+
+#[test]
+fn a_nar_goes_a_grace_period_after_its_description() {
+    let cache = Fixture::new();
+    let old = cache.old("old", &[], 90 * DAY);
+    let nar = cache.nar_of(&old);
+    let first = run(&cache, &options(month()));
+    assert_eq!((first.nars, first.condemned), (0, 1));
+    let second = run(&cache, &options(month()));
+    assert!(cache.has_entry(&nar) && second.condemned == 1, "condemned anew is not condemned for long");
+    let text = String::from_utf8(cache.get("kiln/collector/condemned")).unwrap();
+    let (seconds, rest) = text.split_once(' ').unwrap();
+    let earlier = seconds.parse::<u64>().unwrap() - 3601;
+    cache.put("kiln/collector/condemned", format!("{earlier} {rest}"));
+    let third = run(&cache, &options(month()));
+    assert!(!cache.has_entry(&nar) && (third.nars, third.condemned) == (1, 0));
+    assert!(cache.get("kiln/collector/condemned").is_empty());
+}
+
+#[test]
+fn without_grace_everything_goes_at_once_and_shared_nars_go_with_the_last() {
+    let cache = Fixture::new();
+    let a = cache.old("a", &[], 90 * DAY);
+    let nar = cache.nar_of(&a);
+    let text = String::from_utf8(cache.get(&format!("{}.narinfo", a.digest()))).unwrap();
+    let ca = text.lines().find_map(|line| line.strip_prefix("CA: ")).unwrap().parse::<crate::model::ContentAddress>().unwrap();
+    let twin = ca.store_path(&"twin".parse().unwrap(), &std::collections::BTreeSet::new(), false);
+    cache.put(&format!("{}.narinfo", twin.digest()), text.replace(&a.to_string(), &twin.to_string()));
+    cache.age(&format!("{}.narinfo", a.digest()), 90 * DAY);
+    let bare = |budget| CollectOptions { grace: Duration::ZERO, ..options(budget) };
+    let last = Budget { keep_last: Some(1), ..Budget::default() };
+    let report = run(&cache, &bare(last));
+    assert!(report.removed == [a.clone()] && cache.has(&twin) && cache.has_entry(&nar) && report.condemned == 0);
+    let report = run(&cache, &bare(nothing_stays()));
+    assert!(!cache.has(&twin) && !cache.has_entry(&nar) && report.nars == 1);
+}
+
+#[test]
+fn what_a_push_left_without_a_description_goes_when_it_is_old() {
+    let cache = Fixture::new();
+    cache.put("nar/young.nar.zst", b"x");
+    cache.put("nar/old.nar.zst", b"xy");
+    cache.age("nar/old.nar.zst", DAY);
+    let report = run(&cache, &options(Budget::default()));
+    assert_eq!((report.condemned, report.condemned_bytes), (1, 2));
+}
+
+#[test]
+fn what_cannot_be_read_stops_the_collection_unless_it_is_to_go() {
+    let cache = Fixture::new();
+    let old = cache.old("old", &[], 90 * DAY);
+    cache.put("11111111111111111111111111111111.narinfo", b"rubbish");
+    assert_eq!(run(&cache, &CollectOptions { dry_run: true, ..options(month()) }).unreadable, 0, "young");
+    cache.age("11111111111111111111111111111111.narinfo", DAY);
+    let refused = collect_timed(&cache.backend, &options(month()), &QUICK).unwrap_err();
+    assert!(matches!(refused, CacheError::Unreadable { .. }) && cache.has(&old));
+    assert_eq!(run(&cache, &CollectOptions { unreadable: true, ..options(month()) }).unreadable, 1);
+    assert!(!cache.has(&old) && !cache.file("11111111111111111111111111111111.narinfo").exists());
+    cache.put("kiln/pins/x", b"rubbish");
+    assert!(matches!(collect_timed(&cache.backend, &options(month()), &QUICK), Err(CacheError::Lie { .. })));
+}
+
+#[test]
+fn a_lease_holds_what_it_names_with_its_closure() {
+    let cache = Fixture::new();
+    let base = cache.old("base", &[], 90 * DAY);
+    let top = cache.old("top", &[&base], 90 * DAY);
+    let other = cache.old("other", &[&base], 90 * DAY);
+    let lease = Lease::take_timed(&cache.backend, [top.digest()], QUICK).unwrap();
+    let report = run(&cache, &options(month()));
+    assert!(report.removed == [other] && report.leases == 1 && cache.has(&top) && cache.has(&base));
+    drop(lease);
+    assert_eq!(run(&cache, &options(month())).removed, [top, base]);
+}
+
+#[test]
+fn a_lease_taken_after_the_plan_was_made_holds_too() {
+    let cache = Fixture::new();
+    let base = cache.old("base", &[], 90 * DAY);
+    let top = cache.old("top", &[&base], 90 * DAY);
+    let catalogue = Catalogue::read(&cache.backend, &|_, _| ()).unwrap();
+    let claim = Claim::take(&cache.backend, &QUICK).unwrap();
+    let spared = HashSet::new();
+    let mut removal = Removal { backend: &cache.backend, timing: &QUICK, stop: &GO_ON, claim, begun: Moment::now(), spared };
+    let lease = Lease::take_timed(&cache.backend, [top.digest()], QUICK).unwrap();
+    let entries: Vec<EntryName> = [&top, &base].map(|path| EntryName::narinfo(path.digest())).into();
+    assert!(removal.remove(&catalogue, &entries).unwrap().gone.is_empty() && cache.has(&top) && cache.has(&base));
+    drop(lease);
+    assert!(removal.remove(&catalogue, &entries).unwrap().gone.is_empty(), "a lease that ended while a collection runs holds on");
+}
+
+#[test]
+fn what_was_read_long_ago_is_no_reason_to_remove_anything() {
+    let cache = Fixture::new();
+    let old = cache.old("old", &[], 90 * DAY);
+    let timing = Timing { knowledge: Duration::ZERO, ..QUICK };
+    let report = collect_timed(&cache.backend, &options(month()), &timing).unwrap();
+    assert!(report.unfinished && report.removed.is_empty() && cache.has(&old));
+}
+
+#[test]
+fn asked_to_stop_it_stops_and_another_collection_may_begin() {
+    let cache = Fixture::new();
+    cache.old("old", &[], 90 * DAY);
+    let stop = AtomicBool::new(true);
+    let stopped = collect_timed(&cache.backend, &CollectOptions { stop: &stop, ..options(month()) }, &QUICK);
+    assert!(matches!(stopped, Err(CacheError::Stopped)));
+    assert_eq!(run(&cache, &options(month())).removed.len(), 1);
+}
+
+#[test]
+fn traces_stay_unless_they_are_to_go_with_their_outputs() {
+    let cache = Fixture::new();
+    let key = SecretKey::generate("team-1".parse().unwrap()).unwrap();
+    let trace = |name: &str, output: &StorePath| {
+        let resolved = DerivationHash(Sha256::of(name));
+        let outputs = BTreeMap::from([(OutputName::out(), output.clone())]);
+        let trace = BuildTrace { resolved, outputs, system: "x86_64-linux".into(), level: SandboxLevel::Strict };
+        let entry = EntryName::traces(&resolved, key.public().name());
+        cache.put(entry.as_str(), write_traces(&[SignedTrace::new(trace, &key)]));
+        cache.put(EntryName::log(&resolved, key.public().name()).as_str(), b"log");
+        cache.age(EntryName::log(&resolved, key.public().name()).as_str(), 90 * DAY);
+        cache.age(entry.as_str(), 90 * DAY);
+        entry
+    };
+    let (old, young) = (cache.old("old", &[], 90 * DAY), cache.object("young", &[]));
+    let (of_old, of_young) = (trace("a", &old), trace("b", &young));
+    cache.put(&format!("kiln/derivations/{}.json", Sha256::of("x")), b"x");
+    cache.age(&format!("kiln/derivations/{}.json", Sha256::of("x")), 90 * DAY);
+    assert_eq!(run(&cache, &options(month())).statements, 0);
+    assert!(cache.has_entry(&of_old));
+    let report = run(&cache, &CollectOptions { statements: true, ..options(month()) });
+    assert!(report.statements == 3 && !cache.has_entry(&of_old) && cache.has_entry(&of_young));
+}
+
+/// Short periods, in the same proportions.
+const HASTY: Timing = Timing {
+    lease: Duration::from_millis(1500),
+    trust: Duration::from_millis(600),
+    knowledge: Duration::from_millis(500),
+    slice: Duration::from_millis(300),
+    ..QUICK
+};
+
+/// A push as `Lease` says that one goes: of `top` and the objects it refers to. False if it lost its lease on the way.
+fn push(cache: &Fixture, base: &[(&str, StorePath)], name: &str) -> bool {
+    let references: Vec<&StorePath> = base.iter().map(|(_, path)| path).collect();
+    let (top, nar, packed, info) = Fixture::parts(name, &references);
+    let backend = &cache.backend;
+    let objects: Vec<StoreDigest> = references.iter().map(|path| *path.digest()).chain([*top.digest()]).collect();
+    let lease = Lease::take_timed(backend, &objects, HASTY).unwrap();
+    let mut work: Vec<(EntryName, Vec<u8>, EntryName, Vec<u8>)> = Vec::new();
+    for (name, path) in base {
+        if !cache.has(path) {
+            let (path, nar, packed, info) = Fixture::parts(name, &[]);
+            work.push((nar, packed, EntryName::narinfo(path.digest()), info));
+        }
+    }
+    work.push((nar, packed, EntryName::narinfo(top.digest()), info));
+    let nars: Vec<EntryName> = work.iter().map(|(nar, ..)| nar.clone()).collect();
+    loop {
+        for (nar, packed, ..) in &work {
+            backend.write(nar, packed, Existing::Keep).unwrap();
+        }
+        match lease.settle(&nars) {
+            Ok(missing) if missing.is_empty() => break,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+    for (.., entry, info) in &work {
+        if lease.check().is_err() {
+            return false;
+        }
+        backend.write(entry, info, Existing::Keep).unwrap();
+    }
+    let whole = objects.iter().all(|digest| {
+        let text = std::fs::read_to_string(cache.file(EntryName::narinfo(digest).as_str())).unwrap_or_default();
+        let info = text.parse::<crate::model::NarInfo>().ok();
+        info.is_some_and(|info| cache.file(&info.url).exists())
+    });
+    // While the lease is good, all of it must be there, NARs too.
+    let good = lease.check().is_ok();
+    assert!(whole || !good, "{name} is not whole");
+    good
+}
+
+#[test]
+fn pushes_that_race_with_a_greedy_collector_leave_whole_closures() {
+    let cache = Fixture::new();
+    let base: Vec<(&str, StorePath)> = ["b0", "b1", "b2", "b3"].map(|name| (name, cache.old(name, &[], DAY))).into();
+    let begun = Moment::now();
+    let goes_on = || begun.elapsed() < Duration::from_secs(5);
+    let (pushed, removed) = std::thread::scope(|scope| {
+        let collector = scope.spawn(|| {
+            let mut removed = 0;
+            while goes_on() {
+                // Nothing is too young, nothing has room: all that holds it back are leases.
+                let greedy = CollectOptions { grace: Duration::ZERO, ..options(nothing_stays()) };
+                match collect_timed(&cache.backend, &greedy, &HASTY) {
+                    Ok(report) => removed += report.removed.len() + report.nars,
+                    Err(CacheError::Unavailable { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            removed
+        });
+        let (cache, base, goes_on) = (&cache, &base, &goes_on);
+        let pusher = move |pusher: usize| {
+            let (mut pushed, mut round) = (0, 0);
+            while goes_on() {
+                pushed += usize::from(push(cache, &base[round % 3..], &format!("top-{pusher}-{round}")));
+                round += 1;
+                // So long that leases run out in between, now and then.
+                std::thread::sleep(Duration::from_millis(if round % 5 == 0 { 700 } else { 5 }));
+            }
+            pushed
+        };
+        let pushers = [scope.spawn(move || pusher(0)), scope.spawn(move || pusher(1))];
+        let pushed: usize = pushers.into_iter().map(|pusher| pusher.join().unwrap()).sum();
+        (pushed, collector.join().unwrap())
+    });
+    assert!(pushed > 5 && removed > 5, "{pushed} pushed, {removed} removed: this was no race");
+}
