@@ -130,11 +130,23 @@ fn table() -> Vec<(&'static str, Script, &'static str, usize)> {
         ("another part", part("bytes 99-198/200"), "`bytes 99-198/200`, but was asked for what starts at 100", 2),
         ("a part of something longer", part("bytes 100-199/300"), "it has 300 bytes, not 200", 2),
         ("a part with another length", part("bytes 100-150/200"), "`bytes 100-150/200`, but was asked", 2),
-        ("a part that says nothing", part("rubbish"), "without saying which (`rubbish`)", 2),
+        ("a part that says nothing", part("rubbish"), "it sends `rubbish`, but was asked for what starts at 100", 2),
         (
             "gone meanwhile",
             Box::new(|_, n| if n == 0 { Reply::ok(&entry()).without_last(9) } else { Reply::status("404 Not Found") }),
             "it is gone meanwhile",
+            2,
+        ),
+        (
+            "a part that is called the whole",
+            Box::new(|request, number| {
+                let reply = if number == 0 { Reply::ok(&entry()).without_last(100) } else { good(request) };
+                match reply.bytes.strip_prefix(b"HTTP/1.1 206 Partial Content") {
+                    Some(rest) => Reply { bytes: [b"HTTP/1.1 200 OK", rest].concat(), then: Then::Close },
+                    None => reply,
+                }
+            }),
+            "whole",
             2,
         ),
         ("404", always(|_| Reply::new("404 Not Found", &[], b"<html>")), "absent", 1),
