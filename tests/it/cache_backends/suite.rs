@@ -201,3 +201,17 @@ pub(crate) fn beside_each_other(one: &dyn Backend, other: &dyn Backend) {
     assert_eq!((get(one, "nar/x").unwrap(), get(other, "nar/x").unwrap()), (b"one".to_vec(), b"other".to_vec()));
     assert_eq!((listed(one, "nar/").len(), listed(other, "").len()), (1, 1));
 }
+
+/// More entries than one answer of an S3 server lists.
+pub(crate) fn more_than_a_page(cache: &dyn Backend) {
+    let all = names(1_050);
+    let (there, absent) = all.split_at(1_030);
+    std::thread::scope(|scope| {
+        for some in there.chunks(there.len().div_ceil(8)) {
+            scope.spawn(|| some.iter().for_each(|name| put(cache, name.as_str(), b"x", Existing::Replace)));
+        }
+    });
+    assert_eq!(listed(cache, "").len(), there.len());
+    assert_eq!(cache.present(&all).unwrap(), there.iter().cloned().collect());
+    assert!(cache.present(absent).unwrap().is_empty());
+}
