@@ -223,10 +223,15 @@ impl Backend for S3 {
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed) -> Result<(), CacheError>) -> Result<(), CacheError> {
         let failed = |failure| self.failed(failure, "list", under(prefix));
-        let (key, mut token) = (self.key(prefix), None);
+        let (key, mut token, mut last) = (self.key(prefix), None, None);
         loop {
             let page = self.page(&key, false, token.as_deref()).map_err(failed)?;
             for object in page.contents {
+                // Keys come in order. A server to which several wrote one at once may have it twice.
+                if last.as_ref() == Some(&object.key) {
+                    continue;
+                }
+                last = Some(object.key.clone());
                 if let Some(listed) = self.listed(object).map_err(failed)?.filter(|listed| listed.name.as_str().starts_with(prefix)) {
                     each(listed)?;
                 }

@@ -81,7 +81,7 @@ fn s3_servers() {
                 continue;
             }
         };
-        let abilities = Abilities { keeps: which.heeds_conditions, ..Abilities::all() };
+        let abilities = Abilities { keeps: which.heeds_conditions, settles: which.settles, ..Abilities::all() };
         suite::run(&*cache(&server.url("bucket/some/prefix"), &server.env()), abilities);
         suite::beside_each_other(&*cache(&server.url("bucket/one"), &server.env()), &*cache(&server.url("bucket/one-two"), &server.env()));
         if which.name == "localbucket" {
