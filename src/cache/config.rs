@@ -196,3 +196,62 @@ pub fn joined(project: Vec<CacheConfig>, users: Vec<CacheConfig>) -> Vec<CacheCo
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "s3cr3t";
+
+    fn machine(root: &Path, env: &[(&str, &str)]) -> Machine {
+        std::fs::create_dir_all(root.join("home")).unwrap();
+        std::fs::write(root.join("home/token"), format!("{SECRET}\n")).unwrap();
+        std::fs::write(root.join("home/bad"), format!("{SECRET} {SECRET}")).unwrap();
+        Machine::at(root, &[&[("HOME", "/home")], env].concat())
+    }
+
+    fn authorization(url: &str, change: impl Fn(&mut CacheConfig), env: &[(&str, &str)]) -> Result<Option<String>, String> {
+        let root = tempfile::tempdir().unwrap();
+        let mut config = CacheConfig::new(Location::parse(url).unwrap());
+        change(&mut config);
+        let access = config.access(&machine(root.path(), env)).map_err(|error| error.to_string())?;
+        Ok(access.authorization().map(str::to_owned))
+    }
+
+    #[test]
+    fn a_token_comes_from_its_file_or_from_the_environment_for_the_users_caches_only() {
+        let env = [(TOKEN_VARIABLE, "of-environment")];
+        let bearer = |token: &str| Ok(Some(format!("Bearer {token}")));
+        assert_eq!(authorization("https://c", |_| {}, &[]), Ok(None));
+        assert_eq!(authorization("https://c", |_| {}, &env), bearer("of-environment"));
+        assert_eq!(authorization("https://c", |config| config.token_file = Some("~/token".into()), &env), bearer(SECRET));
+        assert_eq!(authorization("https://c", |config| config.by_user = false, &env), Ok(None));
+        // The address has its own.
+        assert_eq!(authorization("https://me:x@c", |_| {}, &env), Ok(None));
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_used_stays_out_of_the_message() {
+        let error = authorization("https://c", |config| config.token_file = Some("/home/bad".into()), &[]).unwrap_err();
+        assert!(error.contains("what `/home/bad` holds for it cannot be used") && !error.contains(SECRET), "{error}");
+        let error = authorization("https://c", |_| {}, &[(TOKEN_VARIABLE, "s3cr3t\n x")]).unwrap_err();
+        assert!(error.contains(TOKEN_VARIABLE) && !error.contains(SECRET), "{error}");
+        let error = authorization("https://c", |config| config.token_file = Some("~/none".into()), &[]).unwrap_err();
+        assert!(error.contains("cannot read `/home/none`: it is not there"), "{error}");
+    }
+
+    #[test]
+    fn the_key_that_signs_is_read_from_its_file() {
+        let root = tempfile::tempdir().unwrap();
+        let machine = machine(root.path(), &[]);
+        let key = SecretKey::generate("team-1".parse().unwrap()).unwrap();
+        std::fs::write(root.path().join("home/key"), key.secret_text()).unwrap();
+        let mut config = CacheConfig::new(Location::parse("/c").unwrap());
+        assert!(config.secret_key(&machine).unwrap().is_none());
+        config.key_file = Some("~/key".into());
+        assert_eq!(config.secret_key(&machine).unwrap().unwrap().public(), key.public());
+        config.key_file = Some("~/token".into());
+        let error = config.secret_key(&machine).unwrap_err().to_string();
+        assert!(!error.contains(SECRET), "{error}");
+    }
+}

@@ -6,9 +6,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-use rusty_s3::actions::{
-    CompleteMultipartUpload, CompleteMultipartUploadResponse, CreateMultipartUpload, ListObjectsV2, ListObjectsV2Response, S3Action,
-};
+use rusty_s3::actions::{CompleteMultipartUpload, CreateMultipartUpload, ListObjectsV2, ListObjectsV2Response, S3Action};
 
 use super::backend::{Backend, Existing, Listed, Reading, Source};
 use super::entry::EntryName;
@@ -114,23 +112,31 @@ impl S3 {
         let (bucket, credentials) = (&self.settings.bucket, self.settings.credentials.as_ref());
         let begin = || address(&CreateMultipartUpload::new(bucket, credentials, key));
         let answer = self.web.post(&begin, &[], b"", LONGEST)?;
-        let upload = CreateMultipartUpload::parse_response(&String::from_utf8_lossy(&answer));
-        let upload = upload.map_err(|error| Failure::Lie(format!("it begins an upload without saying which: {error}")))?;
-        let id = upload.upload_id();
-        let done = self.send_parts(key, id, source, existing);
-        if done.is_err() {
-            // What was sent would be kept, and paid for. If that fails too, the bucket's own rules clean up.
-            let abort = || address(&bucket.abort_multipart_upload(credentials, key, id));
-            let _ = self.web.delete(&abort, &[]);
+        // Not all servers call the document around it alike.
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let id = element(&answer, "UploadId").ok_or_else(|| Failure::Lie("it begins an upload without saying which".to_owned()))?;
+        let done = self.send_parts(key, id, source).and_then(|tags| self.put_together(key, id, &tags, existing));
+        if let Ok(true) = done {
+            return Ok(());
         }
-        done
+        // What was sent would be kept, and paid for. If that fails too, the bucket's own rules clean up.
+        let abort = || address(&bucket.abort_multipart_upload(credentials, key, id));
+        let _ = self.web.delete(&abort, &[]);
+        let head = || address(&bucket.head_object(credentials, key));
+        match done {
+            // An answer may be lost on the way, and the next try be told that there is no such upload any more.
+            Err(Failure::Trouble(Trouble::Gone(reason))) => match self.web.head(&head, &[])? {
+                Some(length) if length == Some(source.length()) => Ok(()),
+                _ => Err(Trouble::Gone(reason).into()),
+            },
+            done => done.map(drop),
+        }
     }
 
-    fn send_parts(&self, key: &str, id: &str, source: &dyn Source, existing: Existing) -> Result<(), Failure> {
+    /// Sends all parts. Returns what the server calls them.
+    fn send_parts(&self, key: &str, id: &str, source: &dyn Source) -> Result<Vec<String>, Failure> {
         let (bucket, credentials) = (&self.settings.bucket, self.settings.credentials.as_ref());
-        let part = PART.max(source.length().div_ceil(MOST_PARTS));
-        let mut tags = Vec::new();
-        let mut from = 0;
+        let (part, mut from, mut tags) = (PART.max(source.length().div_ceil(MOST_PARTS)), 0, Vec::new());
         for number in 1u16.. {
             let length = part.min(source.length() - from);
             let at = || address(&bucket.upload_part(credentials, key, number, id));
@@ -140,21 +146,26 @@ impl S3 {
                 break;
             }
         }
+        Ok(tags)
+    }
+
+    /// Makes an entry of its parts. Returns whether it did: another may be there already.
+    fn put_together(&self, key: &str, id: &str, tags: &[String], existing: Existing) -> Result<bool, Failure> {
+        let (bucket, credentials) = (&self.settings.bucket, self.settings.credentials.as_ref());
         let action = || CompleteMultipartUpload::new(bucket, credentials, key, id, tags.iter().map(String::as_str));
-        let end = || address(&action());
-        let headers: &[(&str, &str)] = if existing == Existing::Keep { &[("if-none-match", "*")] } else { &[] };
-        let answer = match self.web.post(&end, headers, action().body().as_bytes(), LONGEST) {
-            Err(Failure::Trouble(Trouble::Status { status: 412, .. })) if existing == Existing::Keep => {
-                // Somebody else was faster. These parts are not needed.
-                let abort = || address(&bucket.abort_multipart_upload(credentials, key, id));
-                let _ = self.web.delete(&abort, &[]);
-                return Ok(());
-            }
+        let post = |headers| self.web.post(&|| address(&action()), headers, action().body().as_bytes(), LONGEST);
+        let keep = existing == Existing::Keep;
+        let answer = match post(if keep { &[("if-none-match", "*")] } else { &[] }) {
+            Err(Failure::Trouble(Trouble::Status { status: 412, .. })) if keep => return Ok(false),
+            // It does not know this condition.
+            Err(Failure::Trouble(Trouble::Status { status: 501, .. })) if keep => post(&[])?,
             answer => answer?,
         };
         // A server may find out only after the answer's head that it cannot.
-        let parsed = CompleteMultipartUploadResponse::parse(&String::from_utf8_lossy(&answer));
-        parsed.map(drop).map_err(|_| Trouble::passing("it did not put the parts together").into())
+        match element(&String::from_utf8_lossy(&answer), "Code") {
+            Some(code) => Err(Trouble::passing(format!("it did not put the parts together ({})", code.escape_debug())).into()),
+            None => Ok(true),
+        }
     }
 }
 
@@ -212,10 +223,15 @@ impl Backend for S3 {
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed) -> Result<(), CacheError>) -> Result<(), CacheError> {
         let failed = |failure| self.failed(failure, "list", under(prefix));
-        let (key, mut token) = (self.key(prefix), None);
+        let (key, mut token, mut last) = (self.key(prefix), None, None);
         loop {
             let page = self.page(&key, false, token.as_deref()).map_err(failed)?;
             for object in page.contents {
+                // Keys come in order. A server to which several wrote one at once may have it twice.
+                if last.as_ref() == Some(&object.key) {
+                    continue;
+                }
+                last = Some(object.key.clone());
                 if let Some(listed) = self.listed(object).map_err(failed)?.filter(|listed| listed.name.as_str().starts_with(prefix)) {
                     each(listed)?;
                 }
@@ -254,6 +270,13 @@ fn unsigned(failure: Failure) -> Failure {
         Failure::Trouble(Trouble::Passing { reason, after }) => Trouble::Passing { reason: clean(reason), after }.into(),
         other => other,
     }
+}
+
+/// The text of a document's first element of this name, if it is plain.
+fn element<'a>(document: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = document.split_once(&format!("<{name}>"))?;
+    let text = rest.split_once("</")?.0.trim();
+    (!text.is_empty() && !text.contains(['&', '<'])).then_some(text)
 }
 
 /// The directory that all names lie directly in, with its slash, if there is one.

@@ -67,31 +67,30 @@ impl Web {
 
     /// What a response is read as, so that the first byte is number `from`.
     fn reading(&self, response: Response, from: u64) -> Result<Reading, Failure> {
-        let (partial, said) = (response.status == 206, response.length);
         if let Some(encoding) = response.header("content-encoding").filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
             return Err(Failure::Lie(format!("it encodes what it sends (`{}`)", encoding.escape_debug())));
         }
+        let (status, said) = (response.status, response.length);
         let range = response.header("content-range").map(str::to_owned);
         let mut body = self.steady(response);
-        if !partial {
-            let skipped = io::copy(&mut (&mut body).take(from), &mut io::sink()).map_err(|error| classify_io(&error))?;
-            if skipped < from && said.is_some_and(|length| skipped < length) {
-                return Err(Trouble::passing("it ended before the entry did").into());
+        match range {
+            _ if status == 206 && from == 0 => Err(Failure::Lie("it sends a part that nobody asked for".to_owned())),
+            None if status == 206 => Err(Failure::Lie("it sends a part without saying which".to_owned())),
+            // Some servers say 200 and send the part all the same.
+            Some(range) => {
+                let length = ContentRange::parse(&range).and_then(|range| range.rest(from, said));
+                let length = length
+                    .ok_or_else(|| Failure::Lie(format!("it sends `{}`, but was asked for what starts at {from}", range.escape_debug())))?;
+                Ok(Reading { body: Box::new(body), length })
             }
-            return Ok(Reading { body: Box::new(body), length: said.map(|length| length.saturating_sub(from)) });
+            None => {
+                let skipped = io::copy(&mut (&mut body).take(from), &mut io::sink()).map_err(|error| classify_io(&error))?;
+                if skipped < from && said.is_some_and(|length| skipped < length) {
+                    return Err(Trouble::passing("it ended before the entry did").into());
+                }
+                Ok(Reading { body: Box::new(body), length: said.map(|length| length.saturating_sub(from)) })
+            }
         }
-        if from == 0 {
-            return Err(Failure::Lie("it sends a part that nobody asked for".to_owned()));
-        }
-        let range = range.unwrap_or_default();
-        let Some(ContentRange { first, last, total }) = ContentRange::parse(&range) else {
-            return Err(Failure::Lie(format!("it sends a part without saying which (`{}`)", range.escape_debug())));
-        };
-        if first != from || said.is_some_and(|length| length != last - first + 1) || total.is_some_and(|total| last >= total) {
-            return Err(Failure::Lie(format!("it sends `{}`, but was asked for what starts at {from}", range.escape_debug())));
-        }
-        // A part may end early; what is missing is asked for next.
-        Ok(Reading { body: Box::new(body), length: total.map(|total| total - from) })
     }
 
     fn steady(&self, response: Response) -> Steady<Box<dyn Read + Send>> {
@@ -255,6 +254,14 @@ impl ContentRange {
             total => Some(total.parse().ok()?),
         };
         (first <= last && last < u64::MAX).then_some(Self { first, last, total })
+    }
+
+    /// How many bytes there are from `from` on, if anybody knows; nothing if this is not a part that starts there. `said` is the part's own
+    /// length: it may end early, and what is missing is asked for next.
+    fn rest(&self, from: u64, said: Option<u64>) -> Option<Option<u64>> {
+        let Self { first, last, total } = *self;
+        let fits = first == from && said.is_none_or(|said| said == last - first + 1) && total.is_none_or(|total| last < total);
+        fits.then(|| total.map(|total| total - from))
     }
 }
 

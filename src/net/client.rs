@@ -23,6 +23,9 @@ const MOST_REDIRECTS: usize = 10;
 /// Connections to one server that are kept for the next requests: as many as ask it at once.
 const KEPT: usize = 16;
 
+/// An explanation that does not come in so many pieces costs a connection.
+const MOST_READS: usize = 4;
+
 /// Headers that are secrets of the server they are meant for.
 const SECRETS: [&str; 2] = ["authorization", "cookie"];
 
@@ -117,7 +120,7 @@ impl Client {
                     }
                     address = next;
                 }
-                status => return Err(refusal(status, text(&response, "retry-after"))),
+                _ => return Err(refused(response)),
             }
         }
         Err(too_many_redirects())
@@ -154,7 +157,7 @@ impl Client {
                     }
                     address = next;
                 }
-                status => return Err(refusal(status, text(&response, "retry-after"))),
+                _ => return Err(refused(response)),
             }
         }
         Err(too_many_redirects())
@@ -249,6 +252,19 @@ fn target(address: &Address, response: &http::Response<ureq::Body>) -> Result<Ad
         return Err(Trouble::Refused(format!("it redirects to {next}, which is not encrypted")));
     }
     Ok(next)
+}
+
+/// What an answer means that brings no file. A short explanation that comes with it is read and forgotten, so that the connection can be
+/// used again: most answers of some caches are that they do not have something.
+fn refused(response: http::Response<ureq::Body>) -> Trouble {
+    let trouble = refusal(response.status().as_u16(), text(&response, "retry-after"));
+    let (mut body, mut buffer) = (response.into_body().into_reader(), [0; 4 << 10]);
+    for _ in 0..MOST_READS {
+        if !matches!(body.read(&mut buffer), Ok(1..)) {
+            break;
+        }
+    }
+    trouble
 }
 
 fn too_many_redirects() -> Trouble {

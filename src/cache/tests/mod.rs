@@ -1,6 +1,7 @@
 //! Back ends against servers that fail and lie. What they do with honest ones is in `tests/it/cache_backends.rs`.
 
 mod answers;
+mod bucket;
 mod faults;
 mod writing;
 

@@ -72,7 +72,7 @@ impl Dav {
     }
 
     /// It answers kiln's questions about what lies under `/c`, and says so.
-    pub(crate) fn as_kilns(self) -> Self {
+    pub(crate) fn into_kilns(self) -> Self {
         self.shared.is_kilns.store(true, Ordering::SeqCst);
         self
     }

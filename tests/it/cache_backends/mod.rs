@@ -1,5 +1,8 @@
 //! One suite over all back ends of caches, each against a real server: a directory, static web servers to read from, one that takes `PUT`, and S3.
 
+// Tests for which the time it takes, or the memory, is worth showing.
+#![allow(clippy::print_stdout)]
+
 mod dav;
 mod large;
 mod servers;
@@ -35,7 +38,7 @@ fn a_directory() {
 #[test]
 fn kilns_own_kind_of_server() {
     let dir = Scratch::new();
-    let server = Dav::start(dir.path()).as_kilns();
+    let server = Dav::start(dir.path()).into_kilns();
     suite::run(&*plain(&server.url("/c")), Abilities::all());
     assert!(server.requests().iter().any(|request| request.starts_with("POST /c/kiln/missing")), "nothing was asked in bulk");
 }
@@ -64,7 +67,6 @@ fn static_servers() {
             skip(&format!("no {server} here"));
             continue;
         };
-        println!("{command:?}");
         suite::run_reading(&*plain(&format!("file://{}", server.dir().display())), &*plain(&server.url()));
     }
 }
@@ -79,10 +81,12 @@ fn s3_servers() {
                 continue;
             }
         };
-        let abilities = Abilities { keeps: which.heeds_conditions, ..Abilities::all() };
-        println!("{}", which.name);
+        let abilities = Abilities { keeps: which.heeds_conditions, settles: which.settles, ..Abilities::all() };
         suite::run(&*cache(&server.url("bucket/some/prefix"), &server.env()), abilities);
         suite::beside_each_other(&*cache(&server.url("bucket/one"), &server.env()), &*cache(&server.url("bucket/one-two"), &server.env()));
+        if which.name == "localbucket" {
+            suite::more_than_a_page(&*cache(&server.url("bucket/many"), &server.env()));
+        }
         let gone = cache(&server.url("no-such-bucket"), &server.env());
         assert!(gone.list("", &mut |_| Ok(())).is_err());
         if which.checks_signatures {

@@ -77,6 +77,8 @@ pub(crate) struct Which {
     command: &'static [&'static str],
     /// Whether it heeds `If-None-Match`.
     pub(crate) heeds_conditions: bool,
+    /// Whether a read sees what was written, while others write it too.
+    pub(crate) settles: bool,
     /// Whether it refuses who has another key.
     pub(crate) checks_signatures: bool,
     /// Whether a bucket is a directory.
@@ -89,6 +91,7 @@ pub(crate) const S3: [Which; 3] = [
         name: "localbucket",
         command: &["localbucket", "--port", "PORT", "DIR"],
         heeds_conditions: true,
+        settles: true,
         checks_signatures: false,
         keeps_files: true,
     },
@@ -96,6 +99,7 @@ pub(crate) const S3: [Which; 3] = [
         name: "moto",
         command: &["moto_server", "-H", "127.0.0.1", "-p", "PORT"],
         heeds_conditions: true,
+        settles: true,
         checks_signatures: false,
         keeps_files: false,
     },
@@ -114,6 +118,7 @@ pub(crate) const S3: [Which; 3] = [
             "DIR",
         ],
         heeds_conditions: false,
+        settles: false,
         checks_signatures: true,
         keeps_files: true,
     },
