@@ -64,9 +64,9 @@ impl From<CacheError> for Failure {
             CacheError::Unsealed { .. } => failure.hint("build it again without `--sandbox=relaxed`, then push it"),
             CacheError::Lie { .. } => failure.code(exit::DAMAGED),
             CacheError::Collecting { .. } => failure.hint("if that process is dead, its mark is ignored an hour after it was written"),
-            CacheError::Unreadable { .. } => failure
-                .code(exit::DAMAGED)
-                .hint("`kiln cache verify` names all of them; `kiln cache gc --drop-unreadable` removes them"),
+            CacheError::Unreadable { .. } => {
+                failure.code(exit::DAMAGED).hint("`kiln cache verify` names all of them; `kiln cache gc --drop-unreadable` removes them")
+            }
             _ => failure,
         }
     }

@@ -111,7 +111,8 @@ impl<'a> Order<'a> {
         let mut remove = Vec::new();
         for (used, index) in self.placed[held..].iter().rev() {
             let age = now.duration_since(*used).unwrap_or_default();
-            let goes = everything || budget.older_than.is_some_and(|limit| age > limit) || budget.max_size.is_some_and(|limit| bytes > limit);
+            let goes =
+                everything || budget.older_than.is_some_and(|limit| age > limit) || budget.max_size.is_some_and(|limit| bytes > limit);
             if !goes {
                 break;
             }

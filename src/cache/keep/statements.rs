@@ -134,9 +134,8 @@ fn builds<'a>(backend: &dyn Backend, catalogue: &'a Catalogue) -> Result<BTreeMa
             Some(Statement::Record(hash, key)) => {
                 let bytes = read_or_nothing(backend, &listed.name)?;
                 let record = bytes.and_then(|bytes| serde_json::from_slice::<SignedRecord>(&bytes).ok());
-                let (outputs, derivation) = record.map_or((Vec::new(), None), |signed| {
-                    (signed.record.outputs.into_values().collect(), Some(signed.record.derivation))
-                });
+                let (outputs, derivation) = record
+                    .map_or((Vec::new(), None), |signed| (signed.record.outputs.into_values().collect(), Some(signed.record.derivation)));
                 (hash, key, outputs, derivation.into_iter().chain([hash]).collect())
             }
             Some(Statement::Log(hash, key)) => (hash, key, Vec::new(), Vec::new()),

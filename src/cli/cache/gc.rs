@@ -64,7 +64,9 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
     let report = collect(&*backend, &options)?;
     globals.ui().print(&report, |report| render(report, globals.verbose || args.dry_run))?;
     if report.unfinished {
-        return Err(Failure::new("this collection took so long that what it knew of the cache got too old").hint("run it again: it goes on"));
+        return Err(
+            Failure::new("this collection took so long that what it knew of the cache got too old").hint("run it again: it goes on")
+        );
     }
     Ok(exit::OK)
 }

@@ -116,7 +116,12 @@ fn render(listing: &Listing) -> String {
         cells
     });
     let mut text = table(&rows.collect::<Vec<_>>());
-    text.push_str(&format!("{} objects, {} packed, {} unpacked\n", listing.objects.len(), bytes(listing.packed_size), bytes(listing.nar_size)));
+    text.push_str(&format!(
+        "{} objects, {} packed, {} unpacked\n",
+        listing.objects.len(),
+        bytes(listing.packed_size),
+        bytes(listing.nar_size)
+    ));
     if listing.unreadable > 0 {
         text.push_str(&format!("{} descriptions cannot be read; `kiln cache verify` names them\n", listing.unreadable));
     }
@@ -150,7 +155,9 @@ impl Pattern {
         match self {
             Self::Like(glob) => glob.is_match(path.name().as_str()),
             Self::Part(text) => {
-                path.name().as_str().contains(text.as_str()) || path.digest().as_str().starts_with(text.as_str()) || path.to_string() == *text
+                path.name().as_str().contains(text.as_str())
+                    || path.digest().as_str().starts_with(text.as_str())
+                    || path.to_string() == *text
             }
         }
     }

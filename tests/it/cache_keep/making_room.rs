@@ -17,6 +17,8 @@ fn what_is_old_goes_but_a_pin_keeps_a_closure() {
     cache.kiln("gc", &["--older-than", "30d"]).success().stdout_has("removed 1 objects; 2 kept").stdout_has("1, ");
     assert!(!cache.has(alone) && cache.has(top) && cache.has(base));
     cache.kiln("verify", &["--read"]).success();
+    // That was a use.
+    cache.age(&[base, top], 60 * DAY);
     cache.kiln("unpin", &["release-1"]).success();
     cache.kiln("unpin", &["release-1"]).code(2).hint("kiln cache pins");
     let json = cache.kiln("gc", &["--older-than", "30d", "--json"]).success().json();
@@ -44,7 +46,11 @@ fn what_is_young_or_under_a_lease_stays() {
     let cache = Cache::new();
     cache.age(&[&cache.top, &cache.base], DAY);
     cache.write("kiln/leases/somebody-0", format!("kiln-lease 1\n{}\n", Cache::entry(&cache.top)));
-    cache.kiln("gc", &["--max-size", "0"]).success().stdout_has("removed 0 objects; 3 kept").stdout_has("(3 pinned, recent or in use by a push)");
+    cache
+        .kiln("gc", &["--max-size", "0"])
+        .success()
+        .stdout_has("removed 0 objects; 3 kept")
+        .stdout_has("(3 pinned, recent or in use by a push)");
     cache.write("kiln/leases/somebody-0", "rubbish");
     cache.kiln("gc", &["--max-size", "0"]).code(4).stderr_has("kiln/leases/somebody-0: it is no lease");
     assert!(cache.has(&cache.top));

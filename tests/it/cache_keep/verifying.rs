@@ -36,7 +36,11 @@ fn a_changed_byte_a_missing_nar_and_a_broken_closure_are_damage() {
 fn a_nar_that_no_object_names_is_listed_and_no_damage() {
     let cache = Cache::new();
     cache.write("nar/left-behind.nar.zst", "abc");
-    cache.kiln("verify", &[]).success().stdout_has("no object names nar/left-behind.nar.zst").stdout_has("1 NARs that no object names (3 B)");
+    cache
+        .kiln("verify", &[])
+        .success()
+        .stdout_has("no object names nar/left-behind.nar.zst")
+        .stdout_has("1 NARs that no object names (3 B)");
 }
 
 #[test]

@@ -172,8 +172,15 @@ fn statements_are_about_their_own_names_and_signed_by_who_they_say() {
     cache.put("kiln/pins/x", format!("{}\n", Fixture::path("gone", &[])));
     let problems = found(&cache, &trusted());
     let wanted = [
-        "it is about", "not strictly sealed", "it is signed by team-1", "the signature is not of the key team-1", "it is empty", "it is no record",
-        "its bytes have the hash", "nothing has such a name", "which is not there",
+        "it is about",
+        "not strictly sealed",
+        "it is signed by team-1",
+        "the signature is not of the key team-1",
+        "it is empty",
+        "it is no record",
+        "its bytes have the hash",
+        "nothing has such a name",
+        "which is not there",
     ];
     assert_eq!(problems.len(), wanted.len(), "{problems:#?}");
     assert!(wanted.iter().all(|wanted| problems.iter().any(|line| line.contains(wanted))), "{problems:#?}");
