@@ -200,7 +200,9 @@ mod tests {
         cache.put("kiln/pins/x", b"");
         cache.put("log/x.drv", b"");
         let seen = AtomicU64::new(0);
-        let count = |_: &EntryName, _: &NarInfo| drop(seen.fetch_add(1, Ordering::Relaxed));
+        let count = |_: &EntryName, _: &NarInfo| {
+            seen.fetch_add(1, Ordering::Relaxed);
+        };
         let catalogue = Catalogue::read(&cache.backend, &count).unwrap();
         assert_eq!((catalogue.objects.len(), seen.into_inner(), catalogue.nars.len()), (3, 3, 4));
         let problems: Vec<_> = catalogue.unreadable.iter().map(|unreadable| unreadable.problem.as_str()).collect();
