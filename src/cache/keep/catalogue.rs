@@ -1,6 +1,6 @@
 //! What is in a cache: one listing, and every description read once.
 //!
-//! Memory: some 300 bytes for each object, nothing that depends on sizes. A description that cannot be read is written down, not fatal:
+//! Memory: 1 KiB for each object at most, unless it has many references; nothing that depends on sizes. A description that cannot be read is written down, not fatal:
 //! anybody who may push can leave one.
 
 use std::collections::HashMap;

@@ -91,9 +91,7 @@ pub(super) fn collect_timed(backend: &dyn Backend, options: &CollectOptions<'_>,
     held.extend(leases.names.iter().filter_map(EntryName::described));
     let plan = plan(&catalogue, &held, options.grace, &options.budget, now);
     let removal = claim.map(|claim| Removal { backend, timing, stop: options.stop, claim, begun, spared: leases.names.clone() });
-    let mut collection =
-        Collection { backend, options, catalogue, removal, now, begun, gone: HashSet::new(), report: CollectReport::default() };
-    collection.report = CollectReport {
+    let report = CollectReport {
         dry_run: options.dry_run,
         kept: plan.kept,
         kept_bytes: plan.kept_bytes,
@@ -101,6 +99,8 @@ pub(super) fn collect_timed(backend: &dyn Backend, options: &CollectOptions<'_>,
         leases: leases.standing,
         ..CollectReport::default()
     };
+    let youth = timing.lease;
+    let mut collection = Collection { backend, options, catalogue, removal, now, begun, youth, gone: HashSet::new(), report };
     collection.report.unreadable = collection.remove(&unreadable)?.len();
     collection.objects(&plan)?;
     collection.nars()?;
@@ -140,6 +140,8 @@ struct Collection<'a> {
     removal: Option<Removal<'a>>,
     now: SystemTime,
     begun: Moment,
+    /// NARs younger than this stay, whatever the grace period.
+    youth: Duration,
     /// Descriptions that went.
     gone: HashSet<EntryName>,
     report: CollectReport,
@@ -173,8 +175,9 @@ impl Collection<'_> {
     fn nars(&mut self) -> Result<(), CacheError> {
         let named: HashSet<&EntryName> =
             self.catalogue.objects.values().filter(|object| self.is_there(object.path.digest())).map(|object| &object.nar).collect();
-        let unnamed =
-            self.catalogue.nars.iter().filter(|(name, nar)| !named.contains(name) && is_older(nar.modified, self.options.grace, self.now));
+        // A push may have written it and be about to name it; without a lease of its own, see `Lease`.
+        let youth = self.options.grace.max(self.youth);
+        let unnamed = self.catalogue.nars.iter().filter(|(name, nar)| !named.contains(name) && is_older(nar.modified, youth, self.now));
         let unnamed: BTreeMap<EntryName, NarFile> = unnamed.map(|(name, nar)| (name.clone(), *nar)).collect();
         let before = condemned(self.backend)?;
         let now = self.now + self.begun.elapsed();

@@ -7,7 +7,8 @@
 //! 1. [`Lease::take`], with all objects of the closure that it is about, there or not.
 //! 2. Ask what is there.
 //! 3. Write NARs, whichever way.
-//! 4. [`Lease::settle`], with the names of NARs that it wrote or found; write again those that it says are gone, and settle again.
+//! 4. [`Lease::settle`], with the names of NARs; write again those that it says are gone, and settle again. NARs that were not there when it
+//!    looked, and that it wrote less than [`Timing::trust`] ago, may be left out: so a push that sends new objects only need not settle.
 //! 5. Write descriptions. An object that was there already and that the push was asked for by name: write its description again
 //!    ([`Existing::Replace`](crate::cache::Existing::Replace)), so that it counts as used now.
 //!

@@ -32,7 +32,9 @@
 //!
 //! NARs have names that a push knows only when it has packed them. So before it writes descriptions it *settles* ([`Lease::settle`]): it adds
 //! the NARs' names to its lease, reads the mark again as above, and, if any slice began since its start, asks whether the NARs are still
-//! there, to send again those that are not.
+//! there, to send again those that are not. A NAR that was not there when the push looked, and that it then wrote, needs no such care: a
+//! collection that knew it has removed it already and removes nothing twice; and one that begins later finds it too young, for NARs that are
+//! younger than a lease's life stay whatever the grace period is.
 //!
 //! The collector knows what refers to what from when it read all descriptions. A push may begin and end after that, so its lease must
 //! outlive it: a lease is removed at the push's end only if the mark says that no collection runs; otherwise it stays for the next

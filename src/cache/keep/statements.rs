@@ -151,8 +151,8 @@ fn builds<'a>(backend: &dyn Backend, catalogue: &'a Catalogue) -> Result<BTreeMa
     Ok(builds.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
 }
 
-/// Which derivations each derivation needs, and which of them are needed at all.
-type Known = (BTreeMap<DerivationHash, Vec<DerivationHash>>, BTreeSet<DerivationHash>);
+/// Which derivations each derivation needs.
+type Inputs = BTreeMap<DerivationHash, Vec<DerivationHash>>;
 
 fn needless_derivations(
     backend: &dyn Backend,
@@ -161,7 +161,7 @@ fn needless_derivations(
     is_there: &(dyn Fn(&StoreDigest) -> bool + Sync),
     before: SystemTime,
 ) -> Result<Vec<EntryName>, CacheError> {
-    let known: Mutex<Known> = Mutex::new((BTreeMap::new(), needed));
+    let known: Mutex<(Inputs, BTreeSet<DerivationHash>)> = Mutex::new((BTreeMap::new(), needed));
     in_parallel(catalogue.statements.iter(), |listed| {
         let Some(Statement::Derivation(hash)) = Statement::of(&listed.name) else { return Ok(()) };
         let bytes = read_or_nothing(backend, &listed.name)?;

@@ -17,6 +17,8 @@ fn what_is_old_goes_but_a_pin_keeps_a_closure() {
     cache.kiln("gc", &["--older-than", "30d"]).success().stdout_has("removed 1 objects; 2 kept").stdout_has("1, ");
     assert!(!cache.has(alone) && cache.has(top) && cache.has(base));
     cache.kiln("verify", &["--read"]).success();
+    // That was a use.
+    cache.age(&[base, top], 60 * DAY);
     cache.kiln("unpin", &["release-1"]).success();
     cache.kiln("unpin", &["release-1"]).code(2).hint("kiln cache pins");
     let json = cache.kiln("gc", &["--older-than", "30d", "--json"]).success().json();
