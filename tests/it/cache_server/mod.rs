@@ -9,5 +9,5 @@ mod reading;
 mod served;
 mod uploading;
 
-use client::{Client, Reply};
+use client::Client;
 use served::{Entry, Served, entry};

@@ -21,7 +21,7 @@ fn served() -> (Served, super::Entry) {
     let trace = BuildTrace { resolved, outputs, system: "x86_64-linux".into(), level: SandboxLevel::Strict };
     let served = Served::prepared(&["--rescan", "1"], |dir| {
         let cache = dir.join("cache");
-        [&base, &middle, &top].map(|entry| entry.lay(&cache));
+        [&base, &middle, &top].iter().for_each(|entry| entry.lay(&cache));
         (0..120).for_each(|i| entry(&format!("filler-{i:03}"), format!("{i}").as_bytes(), &[]).lay(&cache));
         let lay = |name: EntryName, bytes: Vec<u8>| {
             let path = cache.join(name.as_str());
