@@ -32,6 +32,8 @@ use super::upload::is_too_slow;
 
 /// Bytes of a file that are read at a time.
 const PIECE: u64 = 128 << 10;
+/// An unread body up to this length is read to its end.
+const DRAINED: u64 = 256 << 10;
 /// Requests of one connection that are answered at a time.
 const AT_ONCE: u32 = 64;
 
@@ -165,7 +167,10 @@ async fn exchange(server: Arc<Server>, request: hyper::Request<Incoming>, client
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let length = body.size_hint().exact();
         let mut reader = Reader { body, piece: Bytes::new(), start, patience, total: 0 };
-        server.answer(&Request::new(method, target, headers), Upload { length, bytes: &mut reader })
+        let response = server.answer(&Request::new(method, target, headers), Upload { length, bytes: &mut reader });
+        // Some clients take a body that is not wanted any more for a failure of the whole.
+        let _ = io::copy(&mut reader.take(DRAINED), &mut io::sink());
+        response
     };
     let mut response = tokio::task::spawn_blocking(decide).await.map_err(io::Error::other)?;
     running.status = response.status;
