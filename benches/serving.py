@@ -33,7 +33,7 @@ def make(directory, megabytes, lookups):
     for index in range(lookups):
         digest = hashlib.sha256(str(index).encode()).digest()
         name = "".join(ALPHABET[byte % 32] for byte in digest)
-        hash52 = (name + name)[:52]
+        hash52 = "0" + (name + name)[:51]
         (root / f"{name}.narinfo").write_text(
             f"StorePath: /kiln/store/{name}-object-{index}\nURL: nar/{hash52}.nar.zst\nCompression: zstd\nFileHash: sha256:{hash52}\n"
             f"FileSize: {index + 1000}\nNarHash: sha256:{hash52}\nNarSize: {index + 4000}\nReferences: {name}-object-{index}\n"

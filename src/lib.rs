@@ -45,7 +45,8 @@
 //! - Nothing enters from outside unverified: fetched bytes are hashed before anything reads them, archives are unpacked through directory
 //!   handles that no link can bend.
 //! - Memory is constant in the size of files, trees and archives.
-//! - `unsafe` is written in `sandbox/sys` and nowhere else (what Starlark's derive macros expand to is theirs). The core is threads and blocking I/O.
+//! - `unsafe` is written in `sandbox/sys` and nowhere else (what Starlark's derive macros expand to is theirs). The core
+//!   is threads and blocking I/O; async stays inside `cache/server/streams.rs`.
 //! - Nothing prints but [`cli`]; a build tells its progress as events, a library error carries facts, and hints join it at the edge.
 //!
 //! # What is deliberately absent

@@ -24,7 +24,6 @@ pub(super) struct Exchange<'a> {
 
 #[derive(Serialize)]
 struct Line<'a> {
-    time: &'a str,
     client: IpAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
@@ -58,14 +57,7 @@ impl AccessLog {
     /// Writes a line. A log that cannot be written stops no response.
     pub(super) fn note(&self, exchange: &Exchange, now: SystemTime) {
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let mut sink = self.sink();
-        if sink.second != since.as_secs() {
-            sink.second = since.as_secs();
-            sink.text = timestamp(since.as_secs());
-        }
-        let time = format!("{}.{:03}Z", sink.text, since.subsec_millis());
         let line = Line {
-            time: &time,
             client: exchange.client,
             token: exchange.token,
             method: exchange.method.word(),
@@ -74,7 +66,15 @@ impl AccessLog {
             bytes: exchange.bytes,
             ms: exchange.took.as_micros() as f64 / 1000.0,
         };
-        let _ = serde_json::to_writer(&mut sink.out, &line).map_err(std::io::Error::from).and_then(|()| sink.out.write_all(b"\n"));
+        // Put together before the others have to wait; the time comes first, in place of the brace.
+        let Ok(line) = serde_json::to_string(&line) else { return };
+        let mut sink = self.sink();
+        if sink.second != since.as_secs() {
+            sink.second = since.as_secs();
+            sink.text = timestamp(since.as_secs());
+        }
+        let Sink { out, text, .. } = &mut *sink;
+        let _ = writeln!(out, "{{\"time\":\"{text}.{:03}Z\",{}", since.subsec_millis(), line.get(1..).unwrap_or_default());
     }
 
     /// Hands on what is buffered.

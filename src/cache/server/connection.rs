@@ -1,124 +1,305 @@
-//! One connection of clear HTTP/1.1: a thread, blocking calls, requests one after the other.
+//! One connection of clear HTTP/1.1, requests one after the other.
+//!
+//! It lives in two ways. While it waits, and for as long as its requests are quickly answered, many share a thread ([`waiting`](super::waiting)):
+//! nothing here blocks then. What takes longer, a large body, an upload, a stream, gets a thread of its own and blocking calls, which cost less
+//! a byte; after it the connection goes back to wait with the others.
 //!
 //! Pipelined requests wait in the buffer until the one before is answered. All waiting has limits: for the next request, for a head that has
 //! begun, for each piece of a body and for its average rate.
 
-use std::io::{self, BufRead, ErrorKind, Read, Write as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::net::{IpAddr, Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 
 use super::access_log::Exchange;
 use super::answer::Server;
-use super::chunked::Chunked;
 use super::head::{self, Bad, Framing, Head};
+use super::incoming::{Incoming, retried};
+use super::listen::Counted;
 use super::options::Limits;
 use super::request::{Method, Upload};
 use super::response::Response;
-use super::send::{Manner, Sender};
-use super::upload::is_too_slow;
+use super::send::{Manner, Sender, is_long};
+use super::streams::Streams;
 
-/// An unread body up to this length is read to its end, so that the connection can stay.
-const DRAINED: u64 = 256 << 10;
 /// How long and how much of what a client still sends is swallowed after the last response: hanging up at once could lose the response.
 const LINGER: (Duration, usize) = (Duration::from_secs(3), 4 << 20);
+/// How long a thread waits for the next request before the connection goes back to the others.
+const QUIET: Duration = Duration::from_millis(250);
+/// After so many quick answers in a row it goes back as well.
+const QUICK: u32 = 4;
+/// Bytes that are read at a time.
+const PIECE: usize = 4 << 10;
 
 /// One connection.
-pub(super) struct Connection<'a> {
-    server: &'a Server,
-    stream: &'a TcpStream,
+pub(super) struct Connection {
+    server: Arc<Server>,
+    stream: TcpStream,
     client: IpAddr,
-    /// Whether it waits for a request: then it may be ended at any time.
-    idle: &'a AtomicBool,
     buffer: Vec<u8>,
-    sender: Sender<'a>,
+    /// How much of the buffer was searched for the end of a head.
+    looked: usize,
+    sender: Sender,
+    /// When the last response was sent, or a head began to come.
+    since: Instant,
+    /// Whether nothing has come yet: it may turn out to be HTTP/2.
+    is_new: bool,
+    /// Whether it ends once everything is sent.
+    is_ending: bool,
+    /// The answer to the request in the buffer, and since when that is worked on, if it is decided and not sent.
+    decided: Option<(Response, Instant)>,
+    counted: Counted,
+}
+
+/// What becomes of a connection that had something to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quick {
+    /// It waits.
+    Wait,
+    /// It is over.
+    Gone,
+    /// It needs a thread.
+    Slow,
+    /// It speaks HTTP/2.
+    Http2,
+}
+
+/// What becomes of a connection after it had a thread.
+pub(super) enum After {
+    /// It waits.
+    Wait(Connection),
+    /// It speaks HTTP/2.
+    Http2(Connection),
+    /// It is over.
+    Over,
 }
 
 /// Whether the connection goes on.
-#[derive(PartialEq, Eq)]
 enum Next {
-    Request,
+    /// With the next request; the answer was a quick one or not.
+    Request(bool),
     End,
     /// The client may still be sending.
     Linger,
 }
 
-impl<'a> Connection<'a> {
+/// What came while a thread waited for a request.
+enum Came {
+    Head,
+    Nothing,
+    End,
+    Bad(Bad),
+}
+
+impl Connection {
     /// A connection that has just come.
-    pub(super) fn new(server: &'a Server, stream: &'a TcpStream, client: IpAddr, idle: &'a AtomicBool) -> Self {
-        Self { server, stream, client, idle, buffer: Vec::with_capacity(4 << 10), sender: Sender::new(stream) }
+    pub(super) fn new(server: Arc<Server>, stream: TcpStream, client: IpAddr, counted: Counted) -> io::Result<Self> {
+        stream.set_nonblocking(false)?;
+        stream.set_nodelay(true)?;
+        let (buffer, sender, since) = (Vec::with_capacity(PIECE), Sender::default(), Instant::now());
+        Ok(Self { server, stream, client, buffer, looked: 0, sender, since, is_new: true, is_ending: false, decided: None, counted })
     }
 
-    /// Serves it to its end. An error is the client's, or the way's to it: nobody is left to be told.
-    pub(super) fn serve(mut self) -> io::Result<()> {
-        self.stream.set_nodelay(true)?;
-        self.stream.set_write_timeout(Some(self.server.limits.stall))?;
-        self.stream.set_read_timeout(Some(self.server.limits.idle))?;
-        loop {
-            match self.await_head()? {
-                Some(Ok(())) => {}
-                Some(Err(bad)) => {
-                    self.refuse(&bad)?;
-                    return self.linger();
-                }
-                None => return Ok(()),
+    /// Its socket.
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Leaves it to those who speak HTTP/2.
+    pub(super) fn hand_over(self, streams: &Streams) {
+        streams.serve(self.stream, self.client, self.counted);
+    }
+
+    /// Takes in what has come and answers what is quickly answered, without ever waiting.
+    pub(super) fn attend(&mut self) -> Quick {
+        if self.is_new {
+            match self.peek(RecvFlags::DONTWAIT) {
+                Ok(Some(is_http2)) if is_http2 => return Quick::Http2,
+                Ok(Some(_)) => self.is_new = false,
+                Ok(None) => return Quick::Slow,
+                Err(Errno::AGAIN) => return Quick::Wait,
+                Err(_) => return Quick::Gone,
             }
-            match self.exchange()? {
-                Next::Request => {}
-                Next::End => return Ok(()),
-                Next::Linger => return self.linger(),
+        }
+        let old = self.buffer.len();
+        if old == 0 {
+            self.since = Instant::now();
+        }
+        self.buffer.resize(old + PIECE, 0);
+        let received = rustix::net::recv(&self.stream, &mut self.buffer[old..], RecvFlags::DONTWAIT).map(|(count, _)| count);
+        self.buffer.truncate(old + received.unwrap_or(0));
+        match received {
+            Ok(0) => return Quick::Gone,
+            Ok(_) => {}
+            Err(Errno::AGAIN | Errno::INTR) => return Quick::Wait,
+            Err(_) => return Quick::Gone,
+        }
+        self.answer_quickly()
+    }
+
+    /// What has waited too long is over, or told so.
+    pub(super) fn overdue(&self) -> Quick {
+        let waited = self.since.elapsed();
+        if self.buffer.is_empty() && waited > self.server.limits.idle {
+            Quick::Gone
+        } else if !self.buffer.is_empty() && waited > self.server.limits.head {
+            Quick::Slow
+        } else {
+            Quick::Wait
+        }
+    }
+
+    /// Whether it begins as HTTP/2 does, which no request of HTTP/1 does; none if too little has come.
+    fn peek(&self, flags: RecvFlags) -> Result<Option<bool>, Errno> {
+        let mut first = [0; 4];
+        match rustix::net::recv(&self.stream, &mut first, RecvFlags::PEEK | flags)? {
+            (4, _) => Ok(Some(first == *b"PRI ")),
+            (0, _) => Err(Errno::CONNRESET),
+            _ => Ok(None),
+        }
+    }
+
+    fn answer_quickly(&mut self) -> Quick {
+        loop {
+            if !self.has_head() {
+                return if self.buffer.len() < Limits::HEAD { Quick::Wait } else { Quick::Slow };
+            }
+            let buffer = std::mem::take(&mut self.buffer);
+            let answered = match head::parse(&buffer) {
+                Ok(Some(head)) if is_quick(&head) => self.try_answer(&head),
+                _ => Err(Quick::Slow),
+            };
+            self.buffer = buffer;
+            match answered {
+                Ok(Answered { length, keep, is_sent }) => {
+                    self.forget(length);
+                    self.is_ending = !keep;
+                    if !is_sent {
+                        return Quick::Slow;
+                    }
+                    if !keep {
+                        return Quick::Gone;
+                    }
+                }
+                Err(outcome) => return outcome,
             }
         }
     }
 
-    /// Reads until a whole head is in the buffer. None: the client has gone, is silent, or no more requests are taken.
-    fn await_head(&mut self) -> io::Result<Option<Result<(), Bad>>> {
-        let mut begun: Option<Instant> = None;
-        let mut looked = 0;
+    /// Answers a request if that can be done at once.
+    fn try_answer(&mut self, head: &Head) -> Result<Answered, Quick> {
+        let start = Instant::now();
+        self.server.metrics.begin();
+        let response = self.server.answer(&head.request, Upload { length: Some(0), bytes: &mut io::empty() });
+        let manner = self.manner(head);
+        if is_long(&response, &manner) {
+            self.decided = Some((response, start));
+            return Err(Quick::Slow);
+        }
+        let (status, by) = (response.status, response.by.clone());
+        let composed = self.sender.compose(response, &manner);
+        self.note(head, by.as_deref(), status, composed.as_ref().copied().unwrap_or(0), start);
+        match composed.and_then(|_| self.sender.try_flush(&self.stream)) {
+            Ok(is_sent) => Ok(Answered { length: head.length, keep: manner.keep, is_sent }),
+            Err(_) => Err(Quick::Gone),
+        }
+    }
+
+    /// Serves it on this thread, for as long as there is something to do.
+    pub(super) fn serve(mut self) -> After {
+        match self.serve_on() {
+            Ok(Some(true)) => After::Http2(self),
+            Ok(Some(false)) => After::Wait(self),
+            // An error is the client's, or the way's to it: nobody is left to be told.
+            Ok(None) | Err(_) => After::Over,
+        }
+    }
+
+    /// Gives whether it speaks HTTP/2; none if it is over.
+    fn serve_on(&mut self) -> io::Result<Option<bool>> {
+        self.stream.set_write_timeout(Some(self.server.limits.stall))?;
+        self.sender.flush(&self.stream)?;
+        if self.is_ending {
+            return Ok(None);
+        }
+        if std::mem::take(&mut self.is_new) {
+            self.stream.set_read_timeout(Some(self.server.limits.head))?;
+            if self.peek(RecvFlags::WAITALL)? == Some(true) {
+                return Ok(Some(true));
+            }
+        }
+        let mut quick = 0;
         loop {
-            if has_head(&self.buffer, looked) {
-                if begun.is_some() {
-                    self.stream.set_read_timeout(Some(self.server.limits.idle))?;
+            match self.await_head()? {
+                Came::Head => {}
+                Came::Nothing => return Ok(Some(false)),
+                Came::End => return Ok(None),
+                Came::Bad(bad) => {
+                    self.refuse(&bad)?;
+                    return self.linger();
                 }
-                return Ok(Some(Ok(())));
             }
-            looked = self.buffer.len();
-            if looked >= Limits::HEAD {
-                return Ok(Some(Err(Bad(431, "the head is too long"))));
+            match self.exchange()? {
+                Next::Request(is_quick) => quick = if is_quick { quick + 1 } else { 0 },
+                Next::End => return Ok(None),
+                Next::Linger => return self.linger(),
             }
-            if looked > 0 {
-                let start = *begun.get_or_insert_with(Instant::now);
-                let left = self.server.limits.head.saturating_sub(start.elapsed());
-                if left.is_zero() {
-                    return Ok(Some(Err(Bad(408, "the head came too slowly"))));
-                }
-                self.stream.set_read_timeout(Some(left))?;
+            if quick >= QUICK && self.buffer.is_empty() {
+                return Ok(Some(false));
             }
-            match self.fill(looked == 0) {
-                Ok(0) => return Ok(None),
+        }
+    }
+
+    /// Reads until a whole head is in the buffer.
+    fn await_head(&mut self) -> io::Result<Came> {
+        loop {
+            if self.has_head() {
+                return Ok(Came::Head);
+            }
+            let is_idle = self.buffer.is_empty();
+            if self.buffer.len() >= Limits::HEAD {
+                return Ok(Came::Bad(Bad(431, "the head is too long")));
+            }
+            if is_idle && self.server.is_stopping() {
+                return Ok(Came::End);
+            }
+            let patience = if is_idle { QUIET } else { self.server.limits.head.saturating_sub(self.since.elapsed()) };
+            if patience.is_zero() {
+                return Ok(Came::Bad(Bad(408, "the head came too slowly")));
+            }
+            self.stream.set_read_timeout(Some(patience))?;
+            let old = self.buffer.len();
+            self.buffer.resize(old + PIECE, 0);
+            let read = retried(|| (&mut &self.stream).read(&mut self.buffer[old..]));
+            self.buffer.truncate(old + read.as_ref().copied().unwrap_or(0));
+            match read {
+                Ok(0) => return Ok(Came::End),
+                Ok(_) if is_idle => self.since = Instant::now(),
                 Ok(_) => {}
-                Err(error) if is_timeout(&error) && looked == 0 => return Ok(None),
-                Err(error) if is_timeout(&error) => return Ok(Some(Err(Bad(408, "the head came too slowly")))),
+                Err(error) if is_timeout(&error) && is_idle => return Ok(Came::Nothing),
+                Err(error) if is_timeout(&error) => return Ok(Came::Bad(Bad(408, "the head came too slowly"))),
                 Err(error) => return Err(error),
             }
         }
     }
 
-    fn fill(&mut self, is_idle: bool) -> io::Result<usize> {
-        let old = self.buffer.len();
-        self.buffer.resize((old + (4 << 10)).min(Limits::HEAD.max(old + 1)), 0);
-        if is_idle {
-            self.idle.store(true, Ordering::SeqCst);
-            if self.server.is_stopping() {
-                return Ok(0);
-            }
+    /// Whether a whole head is in the buffer. What was searched before is not searched again.
+    fn has_head(&mut self) -> bool {
+        let has = ends_in(&self.buffer, self.looked);
+        if !has {
+            self.looked = self.buffer.len();
         }
-        let read = retried(|| (&mut &*self.stream).read(&mut self.buffer[old..]));
-        if is_idle {
-            self.idle.store(false, Ordering::SeqCst);
-        }
-        self.buffer.truncate(old + read.as_ref().copied().unwrap_or(0));
-        read
+        has
+    }
+
+    /// So many bytes of the buffer are dealt with.
+    fn forget(&mut self, count: usize) {
+        self.buffer.drain(..count);
+        (self.looked, self.since) = (0, Instant::now());
     }
 
     /// Answers the request whose head is in the buffer.
@@ -129,66 +310,77 @@ impl<'a> Connection<'a> {
             Ok(None) => return self.refuse(&Bad(400, "this is no request of HTTP")).map(|()| Next::Linger),
             Err(bad) => return self.refuse(&bad).map(|()| Next::Linger),
         };
-        let rest = &buffer[head.length..];
         if head.framing == Framing::Length(0) {
-            let (next, length) = (self.answer(&head, None)?, head.length);
+            let (response, start) = self.decided.take().unwrap_or_else(|| {
+                let start = Instant::now();
+                self.server.metrics.begin();
+                (self.server.answer(&head.request, Upload { length: Some(0), bytes: &mut io::empty() }), start)
+            });
+            let manner = self.manner(&head);
+            let is_quick = is_quick(&head) && !is_long(&response, &manner);
+            self.deliver(&head, response, &manner, start)?;
+            let length = head.length;
             self.buffer = buffer;
-            self.buffer.drain(..length);
-            return Ok(next);
+            self.forget(length);
+            return Ok(if manner.keep { Next::Request(is_quick) } else { Next::End });
         }
-        self.stream.set_read_timeout(Some(self.server.limits.stall))?;
-        let mut body = Incoming::new(self.server, self.stream, rest, &head);
-        let next = self.answer(&head, Some(&mut body))?;
-        self.buffer = body.raw.into_rest();
-        self.stream.set_read_timeout(Some(self.server.limits.idle))?;
-        Ok(next)
+        self.take_in(&head, &buffer[head.length..])
     }
 
-    fn answer(&mut self, head: &Head, body: Option<&mut Incoming>) -> io::Result<Next> {
+    /// Answers a request with a body.
+    fn take_in(&mut self, head: &Head, rest: &[u8]) -> io::Result<Next> {
         let start = Instant::now();
         self.server.metrics.begin();
-        let (mut keep, mut linger) = (head.keep && !self.server.is_stopping(), false);
-        let response = match body {
-            None => self.server.answer(&head.request, Upload { length: Some(0), bytes: &mut io::empty() }),
-            Some(body) => {
-                let length = body.length();
-                let response = self.server.answer(&head.request, Upload { length, bytes: body });
-                if !body.drain() {
-                    (keep, linger) = (false, true);
-                }
-                response
-            }
-        };
-        let manner = Manner { keep, is_head: head.request.method == Method::Head, is_modern: head.is_modern };
-        let (status, by) = (response.status, response.by.clone());
-        let sent = self.sender.send(response, &manner);
-        let (client, took) = (self.client, start.elapsed());
-        let (bytes, outcome) = sent.map_or_else(|(bytes, error)| (bytes, Err(error)), |bytes| (bytes, Ok(())));
-        let (method, path) = (head.request.method, head.request.path);
-        self.server.note(&Exchange { client, token: by.as_deref(), method, path, status, bytes, took });
-        outcome?;
-        Ok(if linger {
-            Next::Linger
-        } else if keep {
-            Next::Request
-        } else {
-            Next::End
+        self.stream.set_read_timeout(Some(self.server.limits.stall))?;
+        let (server, stream) = (self.server.clone(), self.stream.try_clone()?);
+        let mut body = Incoming::new(&server, &stream, rest, head);
+        let length = body.length();
+        let response = server.answer(&head.request, Upload { length, bytes: &mut body });
+        let is_whole = body.drain();
+        let mut manner = self.manner(head);
+        manner.keep &= is_whole;
+        self.deliver(head, response, &manner, start)?;
+        self.buffer = body.into_rest();
+        (self.looked, self.since) = (0, Instant::now());
+        Ok(match (is_whole, manner.keep) {
+            (false, _) => Next::Linger,
+            (true, true) => Next::Request(false),
+            (true, false) => Next::End,
         })
+    }
+
+    fn manner(&self, head: &Head) -> Manner {
+        let keep = head.keep && !self.server.is_stopping();
+        Manner { keep, is_head: head.request.method == Method::Head, is_modern: head.is_modern }
+    }
+
+    fn deliver(&mut self, head: &Head, response: Response, manner: &Manner, start: Instant) -> io::Result<()> {
+        let (status, by) = (response.status, response.by.clone());
+        let sent = self.sender.send(&self.stream, response, manner);
+        let (bytes, outcome) = sent.map_or_else(|(bytes, error)| (bytes, Err(error)), |bytes| (bytes, Ok(())));
+        self.note(head, by.as_deref(), status, bytes, start);
+        outcome
+    }
+
+    fn note(&self, head: &Head, token: Option<&str>, status: u16, bytes: u64, start: Instant) {
+        let (client, took) = (self.client, start.elapsed());
+        let (method, path) = (head.request.method, head.request.path);
+        self.server.note(&Exchange { client, token, method, path, status, bytes, took });
     }
 
     fn refuse(&mut self, bad: &Bad) -> io::Result<()> {
         let start = Instant::now();
         self.server.metrics.begin();
         let manner = Manner { keep: false, is_head: false, is_modern: true };
-        let sent = self.sender.send(Response::text(bad.0, bad.1), &manner);
+        let sent = self.sender.send(&self.stream, Response::text(bad.0, bad.1), &manner);
         let bytes = *sent.as_ref().unwrap_or_else(|(bytes, _)| bytes);
-        let exchange =
-            Exchange { client: self.client, token: None, method: Method::Other, path: "", status: bad.0, bytes, took: start.elapsed() };
-        self.server.note(&exchange);
+        let (client, took) = (self.client, start.elapsed());
+        self.server.note(&Exchange { client, token: None, method: Method::Other, path: "", status: bad.0, bytes, took });
         sent.map(drop).map_err(|(_, error)| error)
     }
 
-    fn linger(self) -> io::Result<()> {
+    /// Swallows what the client still sends, for a while.
+    fn linger(&self) -> io::Result<Option<bool>> {
         self.stream.shutdown(Shutdown::Write)?;
         let (start, mut swallowed, mut piece) = (Instant::now(), 0, [0; 8 << 10]);
         while swallowed < LINGER.1 {
@@ -197,161 +389,36 @@ impl<'a> Connection<'a> {
                 break;
             }
             self.stream.set_read_timeout(Some(left))?;
-            match (&mut &*self.stream).read(&mut piece) {
+            match (&mut &self.stream).read(&mut piece) {
                 Ok(0) | Err(_) => break,
                 Ok(count) => swallowed += count,
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 
+/// A request that was answered at once.
+struct Answered {
+    /// Bytes of its head.
+    length: usize,
+    keep: bool,
+    /// Whether all of the response is on its way.
+    is_sent: bool,
+}
+
+/// Whether a request may be answered while others wait: it asks for an entry, and has no body.
+fn is_quick(head: &Head) -> bool {
+    let path = head.request.path;
+    head.framing == Framing::Length(0) && head.request.method.reads() && !path.starts_with("/kiln/view/") && !path.starts_with("/kiln/list")
+}
+
 /// Whether a head ends in these bytes, of which the first `looked` were looked at before.
-fn has_head(bytes: &[u8], looked: usize) -> bool {
+fn ends_in(bytes: &[u8], looked: usize) -> bool {
     let from = looked.saturating_sub(3);
     bytes[from..].windows(2).enumerate().any(|(at, pair)| pair == b"\n\n" || (pair == b"\n\r" && bytes.get(from + at + 2) == Some(&b'\n')))
 }
 
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-}
-
-fn retried(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match read() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
-}
-
-/// What a client sends after a head: bytes that came with the head, then the socket's.
-struct Raw<'a> {
-    stream: &'a TcpStream,
-    buffer: Vec<u8>,
-    at: usize,
-    /// Whether the client waits to be told to go on.
-    waits: bool,
-    start: Instant,
-    patience: Duration,
-    total: u64,
-}
-
-impl Raw<'_> {
-    fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if std::mem::take(&mut self.waits) {
-            (&mut &*self.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
-        let count = retried(|| (&mut &*self.stream).read(into))?;
-        self.total += count as u64;
-        if is_too_slow(self.total, self.start.elapsed(), self.patience) {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        Ok(count)
-    }
-
-    fn into_rest(mut self) -> Vec<u8> {
-        self.buffer.drain(..self.at);
-        self.buffer
-    }
-}
-
-impl Read for Raw<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.buffer.len() {
-            return self.receive(into);
-        }
-        let count = into.len().min(self.buffer.len() - self.at);
-        into[..count].copy_from_slice(&self.buffer[self.at..self.at + count]);
-        self.at += count;
-        Ok(count)
-    }
-}
-
-impl BufRead for Raw<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at == self.buffer.len() {
-            let mut buffer = std::mem::take(&mut self.buffer);
-            buffer.resize(4 << 10, 0);
-            let count = self.receive(&mut buffer)?;
-            buffer.truncate(count);
-            (self.buffer, self.at) = (buffer, 0);
-        }
-        Ok(&self.buffer[self.at..])
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.at += count;
-    }
-}
-
-/// A body that comes.
-struct Incoming<'a> {
-    raw: Raw<'a>,
-    left: Left,
-}
-
-enum Left {
-    Bytes(u64),
-    Chunks(Chunked),
-    /// It broke off.
-    Broken,
-}
-
-impl<'a> Incoming<'a> {
-    fn new(server: &Server, stream: &'a TcpStream, rest: &[u8], head: &Head) -> Self {
-        let (start, patience) = (Instant::now(), server.limits.stall);
-        let raw = Raw { stream, buffer: rest.to_vec(), at: 0, waits: head.expects && rest.is_empty(), start, patience, total: 0 };
-        let left = match head.framing {
-            Framing::Length(length) => Left::Bytes(length),
-            Framing::Chunked => Left::Chunks(Chunked::Size),
-        };
-        Self { raw, left }
-    }
-
-    fn length(&self) -> Option<u64> {
-        match self.left {
-            Left::Bytes(length) => Some(length),
-            _ => None,
-        }
-    }
-
-    /// Reads a short rest to its end. Gives whether the next request follows.
-    fn drain(&mut self) -> bool {
-        let is_short = match self.left {
-            Left::Bytes(0) | Left::Chunks(Chunked::Done) => return true,
-            // The client has not begun to send it, and does not if told no.
-            _ if self.raw.waits => false,
-            Left::Bytes(left) => left <= DRAINED,
-            Left::Chunks(_) => true,
-            Left::Broken => false,
-        };
-        let copied = if is_short { io::copy(&mut self.take(DRAINED + 1), &mut io::sink()).ok() } else { None };
-        copied.is_some_and(|count| count <= DRAINED) && matches!(self.left, Left::Bytes(0) | Left::Chunks(Chunked::Done))
-    }
-}
-
-impl Read for Incoming<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = match &mut self.left {
-            Left::Broken => Err(ErrorKind::UnexpectedEof.into()),
-            Left::Bytes(0) => Ok(0),
-            Left::Chunks(chunked) => chunked.read(&mut self.raw, into),
-            Left::Bytes(left) => {
-                let wanted = into.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                match self.raw.read(&mut into[..wanted]) {
-                    Ok(0) if wanted > 0 => Err(ErrorKind::UnexpectedEof.into()),
-                    Ok(count) => {
-                        *left -= count as u64;
-                        Ok(count)
-                    }
-                    Err(error) => Err(error),
-                }
-            }
-        };
-        if read.is_err() {
-            self.left = Left::Broken;
-        }
-        read
-    }
 }

@@ -1,11 +1,10 @@
-//! The listening socket: who gets a thread, who goes to hyper, how many at a time, and an end that lets running responses finish.
+//! The listening socket: how many connections at a time, who gets them, and an end that lets running responses finish.
 
-use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write as _};
-use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
-use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::net::{IpAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -16,57 +15,37 @@ use super::connection::Connection;
 use super::error::ServerError;
 use super::streams::Streams;
 use super::tls::Tls;
+use super::waiting::Waiting;
 
-/// Stacks of connections' threads: nothing deep happens on them.
-const STACK: usize = 256 << 10;
 /// What those beyond the limit are told.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// The connections that are open.
-#[derive(Default)]
-pub(super) struct Connections {
-    open: Mutex<HashMap<u64, Arc<Open>>>,
-    ended: Condvar,
-    next: AtomicU64,
+/// Counts a connection for as long as it lives.
+pub(super) struct Counted {
+    open: Arc<AtomicUsize>,
+    server: Arc<Server>,
 }
 
-struct Open {
-    stream: TcpStream,
-    idle: AtomicBool,
+impl Counted {
+    fn new(open: &Arc<AtomicUsize>, server: &Arc<Server>) -> Self {
+        open.fetch_add(1, Ordering::SeqCst);
+        server.metrics.connection(1);
+        Self { open: open.clone(), server: server.clone() }
+    }
 }
 
-impl Connections {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Open>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.server.metrics.connection(-1);
+        self.open.fetch_sub(1, Ordering::SeqCst);
     }
+}
 
-    fn count(&self) -> usize {
-        self.lock().len()
-    }
-
-    fn enter(&self, stream: TcpStream) -> (u64, Arc<Open>) {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let open = Arc::new(Open { stream, idle: AtomicBool::new(false) });
-        self.lock().insert(number, open.clone());
-        (number, open)
-    }
-
-    fn leave(&self, number: u64) {
-        self.lock().remove(&number);
-        self.ended.notify_all();
-    }
-
-    /// Ends those that wait for a request, and waits for the others to finish theirs.
-    fn finish(&self) {
-        let mut open = self.lock();
-        while !open.is_empty() {
-            for one in open.values().filter(|one| one.idle.load(Ordering::SeqCst)) {
-                let _ = one.stream.shutdown(Shutdown::Both);
-            }
-            let waited = self.ended.wait_timeout(open, Duration::from_millis(200));
-            open = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
+/// Those who take connections on.
+struct Takers {
+    open: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
+    streams: Arc<Streams>,
 }
 
 impl Server {
@@ -76,25 +55,22 @@ impl Server {
     /// # Errors
     /// If connections cannot be accepted.
     pub fn run(self: &Arc<Self>, listener: &TcpListener, tls: Option<Tls>, stop: impl AsFd) -> Result<(), ServerError> {
-        let connections = Arc::new(Connections::default());
-        let streams = Arc::new(Streams::new(self.clone(), tls).map_err(ServerError::Accept)?);
         listener.set_nonblocking(true).map_err(ServerError::Accept)?;
+        let streams = Arc::new(Streams::new(self.clone(), tls).map_err(ServerError::Accept)?);
+        let waiting = Waiting::start(self.clone(), streams.clone()).map_err(ServerError::Accept)?;
+        let takers = Takers { open: Arc::default(), waiting, streams };
         self.keep_house();
-        let accepted = self.accept(listener, stop.as_fd(), &connections, &streams);
+        let accepted = self.accept(listener, stop.as_fd(), &takers);
         self.stop();
-        streams.finish();
-        connections.finish();
+        takers.streams.stop();
+        while takers.open.load(Ordering::SeqCst) > 0 {
+            thread::sleep(Duration::from_millis(10));
+        }
         self.flush_log();
         accepted.map_err(ServerError::Accept)
     }
 
-    fn accept(
-        self: &Arc<Self>,
-        listener: &TcpListener,
-        stop: std::os::fd::BorrowedFd,
-        connections: &Arc<Connections>,
-        streams: &Arc<Streams>,
-    ) -> io::Result<()> {
+    fn accept(self: &Arc<Self>, listener: &TcpListener, stop: BorrowedFd, takers: &Takers) -> io::Result<()> {
         loop {
             let mut ready = [PollFd::new(stop, PollFlags::POLLIN), PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
             match poll(&mut ready, PollTimeout::NONE) {
@@ -105,7 +81,7 @@ impl Server {
                 return Ok(());
             }
             match listener.accept() {
-                Ok((stream, address)) => self.admit_connection(stream, address.ip(), connections, streams),
+                Ok((stream, address)) => self.take_on(stream, address.ip(), takers),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 // The client has gone, or there are no file descriptors left: some will be free in a while.
                 Err(_) => thread::sleep(Duration::from_millis(20)),
@@ -113,52 +89,16 @@ impl Server {
         }
     }
 
-    fn admit_connection(self: &Arc<Self>, stream: TcpStream, client: IpAddr, connections: &Arc<Connections>, streams: &Arc<Streams>) {
-        if connections.count() + streams.count() >= self.limits.connections {
+    fn take_on(self: &Arc<Self>, stream: TcpStream, client: IpAddr, takers: &Takers) {
+        if takers.open.load(Ordering::SeqCst) >= self.limits.connections {
             let _ = stream.set_nonblocking(true).and_then(|()| (&stream).write_all(FULL));
             return;
         }
-        if streams.is_tls() {
-            streams.serve(stream, client);
-            return;
-        }
-        if stream.set_nonblocking(false).is_err() {
-            return;
-        }
-        let (number, open) = connections.enter(stream);
-        let (server, entered, streams) = (self.clone(), connections.clone(), streams.clone());
-        let served = thread::Builder::new().name("connection".to_owned()).stack_size(STACK).spawn(move || {
-            server.metrics.connection(1);
-            serve(&server, &open, client, &streams);
-            server.metrics.connection(-1);
-            entered.leave(number);
-        });
-        if served.is_err() {
-            connections.leave(number);
-        }
-    }
-}
-
-/// Serves one connection to its end, by the protocol that its first bytes say.
-fn serve(server: &Server, open: &Open, client: IpAddr, streams: &Streams) {
-    open.idle.store(true, Ordering::SeqCst);
-    if server.is_stopping() || open.stream.set_read_timeout(Some(server.limits.idle)).is_err() {
-        return;
-    }
-    // The shortest request is longer. No method of HTTP/1 begins like HTTP/2's preface.
-    let mut first = [0; 4];
-    let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::WAITALL;
-    let peeked = rustix::net::recv(&open.stream, &mut first, flags);
-    open.idle.store(false, Ordering::SeqCst);
-    match peeked {
-        Ok((4, _)) if first == *b"PRI " => {
-            if let Ok(stream) = open.stream.try_clone() {
-                streams.serve(stream, client);
-            }
-        }
-        Ok((0, _)) | Err(_) => {}
-        Ok(_) => {
-            let _ = Connection::new(server, &open.stream, client, &open.idle).serve();
+        let counted = Counted::new(&takers.open, self);
+        if takers.streams.is_tls() {
+            takers.streams.serve(stream, client, counted);
+        } else if let Ok(connection) = Connection::new(self.clone(), stream, client, counted) {
+            takers.waiting.put(connection);
         }
     }
 }

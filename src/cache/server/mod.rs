@@ -1,7 +1,7 @@
 //! `kiln cache serve`: a directory's entries over HTTP, to kiln, to Nix and to people.
 //!
 //! ```text
-//! a connection ─▶ listen ─┬─ clear HTTP/1.1 ─▶ connection: one thread, blocking calls, bodies by sendfile
+//! a connection ─▶ listen ─┬─ clear HTTP/1.1 ─▶ waiting (epoll, a thread a core) ⇄ connection (a thread while it sends much: sendfile)
 //!                         └─ HTTP/2, TLS ────▶ streams: hyper on tokio, the only async code
 //!                                                 │ both
 //!                            Request + Upload ─▶ answer ─▶ Response: a status, headers, and bytes, a part of a file or a stream
@@ -24,6 +24,7 @@ mod content;
 mod error;
 mod files;
 mod head;
+mod incoming;
 mod index;
 mod list;
 mod listen;
@@ -42,6 +43,7 @@ mod tls;
 mod tokens;
 mod upload;
 mod view;
+mod waiting;
 
 pub use access_log::AccessLog;
 pub use answer::Server;

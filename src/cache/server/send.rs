@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 
 use super::chunked::Chunks;
-use super::response::{Body, Response, reason};
+use super::response::{Body, Response, Streaming, reason};
 
 /// A part of a file up to this length is read and sent with the head.
 const SMALL: u64 = 32 << 10;
@@ -31,38 +31,87 @@ pub(super) struct Manner {
 /// Bytes of the body that were sent, and in what it broke off.
 type Sent = Result<u64, (u64, io::Error)>;
 
-/// Sends responses on one connection.
-pub(super) struct Sender<'a> {
-    stream: &'a TcpStream,
+/// Whether a response takes longer than a call or two.
+pub(super) fn is_long(response: &Response, manner: &Manner) -> bool {
+    match response.body {
+        Body::File { length, .. } => length > SMALL && !manner.is_head,
+        Body::Stream(_) => true,
+        Body::Empty | Body::Bytes(_) => false,
+    }
+}
+
+/// Sends the responses of one connection.
+#[derive(Default)]
+pub(super) struct Sender {
+    /// What is to be sent.
     out: Vec<u8>,
     second: u64,
     date: String,
 }
 
-impl<'a> Sender<'a> {
-    /// A sender on `stream`.
-    pub(super) fn new(stream: &'a TcpStream) -> Self {
-        Self { stream, out: Vec::with_capacity(1 << 10), second: 0, date: String::new() }
+impl Sender {
+    /// Puts a response that is not long together. Gives the bytes of its body.
+    pub(super) fn compose(&mut self, response: Response, manner: &Manner) -> io::Result<u64> {
+        self.head(&response, manner);
+        let head = self.out.len();
+        if !manner.is_head && !matches!(response.status, 204 | 304) {
+            match response.body {
+                Body::Bytes(bytes) => self.out.extend_from_slice(&bytes),
+                Body::File { file, from, length } => {
+                    self.out.resize(head + usize::try_from(length).unwrap_or(0), 0);
+                    file.read_exact_at(&mut self.out[head..], from)?;
+                }
+                Body::Empty | Body::Stream(_) => {}
+            }
+        }
+        Ok((self.out.len() - head) as u64)
+    }
+
+    /// Sends what was put together, as far as that goes without waiting. Gives whether that was all.
+    pub(super) fn try_flush(&mut self, stream: &TcpStream) -> io::Result<bool> {
+        let mut sent = 0;
+        while sent < self.out.len() {
+            match rustix::net::send(stream, &self.out[sent..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(count) => sent += count,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    self.out.drain(..sent);
+                    return Ok(false);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.clear();
+        Ok(true)
+    }
+
+    /// Sends what was put together.
+    pub(super) fn flush(&mut self, mut stream: &TcpStream) -> io::Result<()> {
+        let sent = stream.write_all(&self.out);
+        self.clear();
+        sent
     }
 
     /// Sends a response.
-    pub(super) fn send(&mut self, response: Response, manner: &Manner) -> Sent {
+    pub(super) fn send(&mut self, stream: &TcpStream, response: Response, manner: &Manner) -> Sent {
+        if !is_long(&response, manner) {
+            let composed = self.compose(response, manner);
+            return composed.and_then(|count| self.flush(stream).map(|()| count)).map_err(|error| (0, error));
+        }
         self.head(&response, manner);
-        let has_body = !manner.is_head && !matches!(response.status, 204 | 304);
         let sent = match response.body {
-            Body::Bytes(bytes) if has_body => {
-                self.out.extend_from_slice(&bytes);
-                self.flush().map(|()| bytes.len() as u64).map_err(|error| (0, error))
-            }
-            Body::File { file, from, length } if has_body && length <= SMALL => self.small(&file, from, length).map_err(|error| (0, error)),
-            Body::File { file, from, length } if has_body => self.large(&file, from, length),
-            Body::Stream(write) if has_body => self.stream(write, manner),
-            _ => self.flush().map(|()| 0).map_err(|error| (0, error)),
+            Body::File { file, from, length } => self.large(stream, &file, from, length),
+            Body::Stream(write) if !manner.is_head => self.stream(stream, write, manner),
+            _ => self.flush(stream).map(|()| 0).map_err(|error| (0, error)),
         };
-        // One large page must not stay in memory for as long as its reader does.
+        self.clear();
+        sent
+    }
+
+    /// One large page must not stay in memory for as long as its reader does.
+    fn clear(&mut self) {
         self.out.clear();
         self.out.shrink_to(64 << 10);
-        sent
     }
 
     fn head(&mut self, response: &Response, manner: &Manner) {
@@ -95,24 +144,12 @@ impl<'a> Sender<'a> {
         head.add("\r\n");
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        (&mut &*self.stream).write_all(&self.out)
-    }
-
-    fn small(&mut self, file: &File, from: u64, length: u64) -> io::Result<u64> {
-        let head = self.out.len();
-        self.out.resize(head + usize::try_from(length).unwrap_or(0), 0);
-        file.read_exact_at(&mut self.out[head..], from)?;
-        self.flush()?;
-        Ok(length)
-    }
-
-    fn large(&mut self, file: &File, from: u64, length: u64) -> Sent {
-        self.announce().map_err(|error| (0, error))?;
+    fn large(&mut self, stream: &TcpStream, file: &File, from: u64, length: u64) -> Sent {
+        self.announce(stream).map_err(|error| (0, error))?;
         let (mut at, end) = (from, from + length);
         while at < end {
             let count = usize::try_from((end - at).min(PIECE)).unwrap_or(usize::MAX);
-            match rustix::fs::sendfile(self.stream, file, Some(&mut at), count) {
+            match rustix::fs::sendfile(stream, file, Some(&mut at), count) {
                 // Somebody cut the file.
                 Ok(0) => return Err((at - from, ErrorKind::UnexpectedEof.into())),
                 Ok(_) | Err(Errno::INTR) => {}
@@ -123,10 +160,10 @@ impl<'a> Sender<'a> {
     }
 
     /// Sends the head, and says that more follows: it shares a segment with the body's beginning.
-    fn announce(&mut self) -> io::Result<()> {
+    fn announce(&self, stream: &TcpStream) -> io::Result<()> {
         let mut rest = self.out.as_slice();
         while !rest.is_empty() {
-            match rustix::net::send(self.stream, rest, SendFlags::MORE | SendFlags::NOSIGNAL) {
+            match rustix::net::send(stream, rest, SendFlags::MORE | SendFlags::NOSIGNAL) {
                 Ok(count) => rest = &rest[count..],
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -135,12 +172,12 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
-    fn stream(&mut self, write: super::response::Streaming, manner: &Manner) -> Sent {
-        self.flush().map_err(|error| (0, error))?;
+    fn stream(&mut self, mut stream: &TcpStream, write: Streaming, manner: &Manner) -> Sent {
+        self.flush(stream).map_err(|error| (0, error))?;
         if !manner.is_modern {
-            return write(&mut &*self.stream).map(|()| 0).map_err(|error| (0, error));
+            return write(&mut stream).map(|()| 0).map_err(|error| (0, error));
         }
-        let mut chunks = Chunks::new(self.stream);
+        let mut chunks = Chunks::new(stream);
         match write(&mut chunks).and_then(|()| chunks.finish()) {
             Ok(()) => Ok(chunks.sent),
             Err(error) => Err((chunks.sent, error)),

@@ -7,7 +7,6 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::os::unix::fs::FileExt as _;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -24,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::access_log::Exchange;
 use super::answer::Server;
+use super::listen::Counted;
 use super::options::Limits;
 use super::request::{Headers, Method, Request, Upload};
 use super::response::{Body, Response};
@@ -32,6 +32,8 @@ use super::upload::is_too_slow;
 
 /// Bytes of a file that are read at a time.
 const PIECE: u64 = 128 << 10;
+/// An unread body up to this length is read to its end.
+const DRAINED: u64 = 256 << 10;
 /// Requests of one connection that are answered at a time.
 const AT_ONCE: u32 = 64;
 
@@ -42,31 +44,12 @@ pub(super) struct Streams {
     /// Comes into being with the first connection: most servers never need it.
     runtime: OnceLock<Runtime>,
     stop: watch::Sender<bool>,
-    open: Arc<AtomicUsize>,
-}
-
-/// Counts a connection for as long as it lives.
-struct Counted(Arc<AtomicUsize>, Arc<Server>);
-
-impl Counted {
-    fn new(open: &Arc<AtomicUsize>, server: &Arc<Server>) -> Self {
-        open.fetch_add(1, Ordering::SeqCst);
-        server.metrics.connection(1);
-        Self(open.clone(), server.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-        self.1.metrics.connection(-1);
-    }
 }
 
 impl Streams {
     pub(super) fn new(server: Arc<Server>, tls: Option<Tls>) -> io::Result<Self> {
         let tls = tls.map(|tls| TlsAcceptor::from(tls.0));
-        let streams = Self { server, tls, runtime: OnceLock::new(), stop: watch::Sender::new(false), open: Arc::default() };
+        let streams = Self { server, tls, runtime: OnceLock::new(), stop: watch::Sender::new(false) };
         if streams.is_tls() {
             streams.runtime()?;
         }
@@ -76,11 +59,6 @@ impl Streams {
     /// Whether all connections use TLS.
     pub(super) fn is_tls(&self) -> bool {
         self.tls.is_some()
-    }
-
-    /// How many connections are open.
-    pub(super) fn count(&self) -> usize {
-        self.open.load(Ordering::SeqCst)
     }
 
     fn runtime(&self) -> io::Result<&Runtime> {
@@ -97,12 +75,11 @@ impl Streams {
     }
 
     /// Serves a connection, on other threads than the caller's.
-    pub(super) fn serve(&self, stream: TcpStream, client: IpAddr) {
+    pub(super) fn serve(&self, stream: TcpStream, client: IpAddr, counted: Counted) {
         let Ok(runtime) = self.runtime() else { return };
         if stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true)).is_err() {
             return;
         }
-        let counted = Counted::new(&self.open, &self.server);
         let (server, tls, stop) = (self.server.clone(), self.tls.clone(), self.stop.subscribe());
         runtime.spawn(async move {
             let _counted = counted;
@@ -120,11 +97,8 @@ impl Streams {
     }
 
     /// Lets running responses finish; nothing new begins.
-    pub(super) fn finish(&self) {
+    pub(super) fn stop(&self) {
         self.stop.send_replace(true);
-        while self.count() > 0 {
-            std::thread::sleep(Duration::from_millis(20));
-        }
     }
 }
 
@@ -193,7 +167,10 @@ async fn exchange(server: Arc<Server>, request: hyper::Request<Incoming>, client
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let length = body.size_hint().exact();
         let mut reader = Reader { body, piece: Bytes::new(), start, patience, total: 0 };
-        server.answer(&Request::new(method, target, headers), Upload { length, bytes: &mut reader })
+        let response = server.answer(&Request::new(method, target, headers), Upload { length, bytes: &mut reader });
+        // Some clients take a body that is not wanted any more for a failure of the whole.
+        let _ = io::copy(&mut reader.take(DRAINED), &mut io::sink());
+        response
     };
     let mut response = tokio::task::spawn_blocking(decide).await.map_err(io::Error::other)?;
     running.status = response.status;

@@ -61,7 +61,7 @@ fn nix_copies_from_a_served_cache_verifies_and_pushes_to_another() {
     let (top_path, here) = (top.path.to_string(), nix.store("one"));
     nix.run(&["copy", "--from", &served.url(""), "--to", &here, &top_path]).success();
     nix.run(&["store", "verify", "--store", &here, "--no-trust", "--all"]).success();
-    assert_eq!(std::fs::read_to_string(nix.at(&format!("one{}", dep.path))).unwrap(), "dep\n");
+    assert_eq!(std::fs::read_to_string(nix.at("one/nix/store").join(dep.path.base_name())).unwrap(), "dep\n");
     nix.run(&["store", "verify", "--store", &served.url(""), "--no-trust", &top_path]).success();
     // As a store, without copying.
     let infos = nix.run(&["path-info", "--store", &served.url(""), "--json", "-r", &top_path]).success().json();

@@ -63,7 +63,7 @@ fn tls_carries_both_versions() {
     if !runs("curl") || !runs("openssl") {
         return;
     }
-    let served = Served::prepared(&["--tls-cert", "{}/cert.pem", "--tls-key", "{}/key.pem"], |dir| certify(dir));
+    let served = Served::prepared(&["--tls-cert", "{}/cert.pem", "--tls-key", "{}/key.pem"], certify);
     let one = entry("one", &[5; 200_000], &[]);
     one.lay(&served.dir());
     let (authority, out) = (served.beside("cert.pem"), served.beside("out"));
