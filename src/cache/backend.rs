@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use super::entry::EntryName;
 use super::error::CacheError;
+use super::patient::Patience;
 
 /// An entry that is being read.
 pub struct Reading {
@@ -56,6 +57,9 @@ pub struct Listed {
 pub trait Backend: Debug + Send + Sync {
     /// Its address as it may be shown: without credentials.
     fn location(&self) -> String;
+
+    /// How often something is tried here that may pass.
+    fn patience(&self) -> &Patience;
 
     /// An entry from byte `from` on; none if it is not there.
     ///

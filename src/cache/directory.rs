@@ -14,6 +14,7 @@ use walkdir::WalkDir;
 use super::backend::{Backend, Existing, Listed, Reading, Source};
 use super::entry::EntryName;
 use super::error::CacheError;
+use super::patient::Patience;
 use crate::fsio::{IoResultExt as _, PathError, sync_dir};
 
 /// What files that are still being written are called; no entry's name starts with a dot.
@@ -23,12 +24,13 @@ pub(super) const PARTIAL: &str = ".kiln-";
 #[derive(Debug)]
 pub struct Directory {
     dir: PathBuf,
+    patience: Patience,
 }
 
 impl Directory {
     /// The cache in `dir`, which comes into being with the first entry.
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir }
+        Self { dir, patience: Patience::default() }
     }
 
     /// Where an entry lies.
@@ -46,6 +48,10 @@ impl Directory {
 impl Backend for Directory {
     fn location(&self) -> String {
         format!("file://{}", self.dir.display())
+    }
+
+    fn patience(&self) -> &Patience {
+        &self.patience
     }
 
     fn read(&self, name: &EntryName, from: u64) -> Result<Option<Reading>, CacheError> {

@@ -11,8 +11,9 @@ use super::backend::{Backend, Existing, Listed, Reading, Source};
 use super::entry::EntryName;
 use super::error::CacheError;
 use super::location::Access;
-use super::patient::Failure;
-use super::web::{Piece, Web, in_parallel, is_worth_asking, under};
+use super::parallel::{self, AT_ONCE};
+use super::patient::{Failure, Patience};
+use super::web::{Piece, Web, under};
 use super::wire::{self, ListedLine};
 use crate::net::{Address, Trouble, classify_io, escape};
 
@@ -101,6 +102,10 @@ impl Backend for Http {
         self.base.to_string().trim_end_matches('/').to_owned()
     }
 
+    fn patience(&self) -> &Patience {
+        &self.web.patience
+    }
+
     fn read(&self, name: &EntryName, from: u64) -> Result<Option<Reading>, CacheError> {
         self.web.read(&self.at(name), &self.headers(), from).map_err(|failure| self.failed(failure, "read", name))
     }
@@ -134,13 +139,10 @@ impl Backend for Http {
                 }
             }
         }
-        in_parallel(names, |name| Ok(self.size(name)?.is_some()))
+        parallel::filter(names, AT_ONCE, |name| Ok(self.size(name)?.is_some()))
     }
 
     fn write(&self, name: &EntryName, source: &dyn Source, existing: Existing) -> Result<(), CacheError> {
-        if is_worth_asking(source, existing) && self.size(name)?.is_some() {
-            return Ok(());
-        }
         let put = self.web.put(&self.at(name), &self.headers(), Piece::whole(source), existing);
         put.map_err(|failure| self.failed(failure, "take", name))
     }

@@ -39,9 +39,9 @@ mod s3_settings;
 pub mod server;
 mod set;
 pub mod signing;
-mod small;
 pub mod statement;
 mod testimony;
+mod unpack;
 mod web;
 pub mod wire;
 

@@ -1,39 +1,92 @@
 //! Many small jobs on a few threads. No thread is started for a single job.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashSet;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+use super::error::CacheError;
+
+/// Questions that are asked of a back end at once: most of their time they wait for it.
+pub(super) const AT_ONCE: usize = 16;
 
 /// Bytes of a worker's stack: trees are walked to their full depth on it.
 const STACK: usize = 8 << 20;
 
-/// Runs `work` for every item on at most `threads` threads, and gives the results in the items' order.
-pub(super) fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    if items.len() <= 1 || threads <= 1 {
-        return items.iter().map(work).collect();
+/// Does `work` on all items, several at once, until the first error.
+///
+/// # Errors
+/// The first one of `work`.
+pub(super) fn each<T: Send>(
+    items: impl IntoIterator<Item = T, IntoIter: Send>,
+    threads: usize,
+    work: impl Fn(T) -> Result<(), CacheError> + Sync,
+) -> Result<(), CacheError> {
+    until_error(items, threads, work)
+}
+
+fn until_error<T: Send, E: Send>(
+    items: impl IntoIterator<Item = T, IntoIter: Send>,
+    threads: usize,
+    work: impl Fn(T) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    let mut items = items.into_iter();
+    let threads = threads.min(items.size_hint().1.unwrap_or(usize::MAX));
+    if threads <= 1 {
+        return items.try_for_each(work);
     }
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::with_capacity(items.len()));
+    let (items, failure, failed) = (Mutex::new(items), Mutex::new(None), AtomicBool::new(false));
+    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
     let run = || {
-        while let Some((index, item)) = take(items, &next) {
-            let result = work(item);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
+        while !failed.load(Ordering::Relaxed)
+            && let Some(item) = next()
+        {
+            if let Err(error) = work(item) {
+                failed.store(true, Ordering::Relaxed);
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads.min(items.len()) {
+        for _ in 1..threads {
             // Without further threads this one does all of it.
             let _ = std::thread::Builder::new().name("cache".to_owned()).stack_size(STACK).spawn_scoped(scope, run);
         }
         run();
+    });
+    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// Runs `work` for every item, and gives the results in the items' order.
+pub(super) fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let done: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::with_capacity(items.len()));
+    let Ok(()) = until_error(items.iter().enumerate(), threads, |(index, item)| {
+        let result = work(item);
+        done.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
+        Ok::<(), std::convert::Infallible>(())
     });
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn take<'a, T>(items: &'a [T], next: &AtomicUsize) -> Option<(usize, &'a T)> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    items.get(index).map(|item| (index, item))
+/// Those of the items for which `holds` says so.
+///
+/// # Errors
+/// The first one of `holds`.
+pub(super) fn filter<T: Clone + Eq + Hash + Send + Sync>(
+    items: &[T],
+    threads: usize,
+    holds: impl Fn(&T) -> Result<bool, CacheError> + Sync,
+) -> Result<HashSet<T>, CacheError> {
+    let found = Mutex::new(HashSet::new());
+    each(items, threads, |item| {
+        if holds(item)? {
+            found.lock().unwrap_or_else(PoisonError::into_inner).insert(item.clone());
+        }
+        Ok(())
+    })?;
+    Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 #[cfg(test)]
@@ -46,5 +99,24 @@ mod tests {
         assert_eq!(map(&items, 7, |item| item * 2), items.iter().map(|item| item * 2).collect::<Vec<_>>());
         assert_eq!(map(&items[..1], 7, |item| item + 1), [1]);
         assert!(map(&items[..0], 7, |item| item + 1).is_empty());
+    }
+
+    #[test]
+    fn the_first_error_ends_it() {
+        let done = Mutex::new(0);
+        let work = |item: u32| {
+            *done.lock().unwrap() += 1;
+            if item == 10 { Err(item) } else { Ok(()) }
+        };
+        assert_eq!(until_error(0..100_000, 4, work), Err(10));
+        assert!(*done.lock().unwrap() < 100_000);
+    }
+
+    #[test]
+    fn what_does_not_hold_is_left_out() {
+        let items: Vec<u32> = (0..100).collect();
+        let even = filter(&items, 4, |item| Ok(item % 2 == 0)).unwrap();
+        assert_eq!(even, (0..50).map(|half| half * 2).collect());
+        assert!(filter(&items, 4, |item| if *item == 50 { Err(CacheError::Stopped) } else { Ok(true) }).is_err());
     }
 }

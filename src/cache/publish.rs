@@ -13,10 +13,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::backend::Existing;
 use super::entry::EntryName;
 use super::error::CacheError;
-use super::parallel;
+use super::parallel::{self, AT_ONCE};
 use super::push::Pusher;
-use super::reader::read_whole;
-use super::set::QUESTIONS;
+use super::resume::read_small;
 use super::signing::SecretKey;
 use super::statement::{SignedRecord, SignedTrace, read_traces, write_traces};
 use crate::model::{BuildRecord, BuildTrace, DerivationHash, OutputName, SandboxLevel, StorePath};
@@ -82,7 +81,7 @@ pub(super) fn publish(pusher: &Pusher<'_>, key: &SecretKey, statements: &[Statem
         let said = pusher.said.set();
         statements.iter().filter(|statement| !said.contains(&claim(statement))).collect()
     };
-    let results = parallel::map(&unsure, QUESTIONS, |statement| {
+    let results = parallel::map(&unsure, AT_ONCE, |statement| {
         pusher.check_stop()?;
         let news = publish_one(pusher, key, statement)?;
         pusher.said.set().insert(claim(statement));
@@ -97,7 +96,7 @@ pub(super) fn publish(pusher: &Pusher<'_>, key: &SecretKey, statements: &[Statem
 fn publish_one(pusher: &Pusher<'_>, key: &SecretKey, statement: &Statement) -> Result<bool, CacheError> {
     let backend = pusher.backend;
     let entry = EntryName::traces(&statement.trace.resolved, key.name());
-    let bytes = read_whole(backend, &entry, LONGEST)?.unwrap_or_default();
+    let bytes = read_small(backend, &entry, LONGEST)?.unwrap_or_default();
     let lie = |problem| CacheError::Lie { cache: backend.location(), entry: entry.clone(), problem };
     let mut traces = read_traces(&bytes).map_err(|error| lie(error.to_string()))?;
     let public = key.public();

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::claims::{Claimed, Claims, Permits};
 use super::error::CacheError;
-use super::parallel;
-use super::set::{CacheSet, Member, QUESTIONS};
+use super::parallel::{self, AT_ONCE};
+use super::set::{CacheSet, Member};
 use crate::model::{NarInfo, StorePath};
 use crate::store::{Registration, Staged, Store};
 
@@ -125,7 +125,7 @@ impl<'a> Puller<'a> {
         let mut bytes = 0u64;
         while !level.is_empty() {
             self.check_stop()?;
-            let answers = parallel::map(&level, QUESTIONS, |path| self.look_up(path, on));
+            let answers = parallel::map(&level, AT_ONCE, |path| self.look_up(path, on));
             let mut next = Vec::new();
             for wanted in all_or_worst(answers)? {
                 next.extend(wanted.narinfo.references.iter().filter(|path| seen.insert((*path).clone())).cloned());

@@ -5,13 +5,13 @@
 //!
 //! Not here: which objects are wanted (`pull`), and the bytes of objects (`fetch`).
 
-use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::backend::{Backend, Reading};
 use super::entry::EntryName;
 use super::error::CacheError;
 use super::info::CacheInfo;
+use super::resume::read_small;
 use super::signing::PublicKey;
 use super::statement::{SignedRecord, SignedTrace, read_traces};
 use crate::model::{DerivationHash, NarInfo, STORE_DIR, SandboxLevel, Sha256, StorePath};
@@ -196,7 +196,7 @@ impl Cache {
 
     /// All bytes of a small entry.
     fn whole(&self, entry: &EntryName, limit: u64) -> Result<Option<Vec<u8>>, CacheError> {
-        read_whole(&*self.backend, entry, limit)
+        read_small(&*self.backend, entry, limit)
     }
 
     pub(super) fn lie(&self, entry: &EntryName, problem: impl Into<String>) -> CacheError {
@@ -213,7 +213,7 @@ impl Cache {
 /// # Errors
 /// If it cannot be asked, says nonsense, or is for another store directory.
 pub fn read_info(backend: &dyn Backend) -> Result<Option<CacheInfo>, CacheError> {
-    let Some(bytes) = read_whole(backend, &EntryName::cache_info(), LONGEST_INFO)? else { return Ok(None) };
+    let Some(bytes) = read_small(backend, &EntryName::cache_info(), LONGEST_INFO)? else { return Ok(None) };
     let refuse = |problem: String| CacheError::NotACache { cache: backend.location(), problem };
     let text = String::from_utf8(bytes).map_err(|_| refuse("its `nix-cache-info` is no text".to_owned()))?;
     let info: CacheInfo = text.parse().map_err(refuse)?;
@@ -221,26 +221,4 @@ pub fn read_info(backend: &dyn Backend) -> Result<Option<CacheInfo>, CacheError>
         return Err(refuse(format!("its objects are for `{}`, not `{STORE_DIR}`", info.store_dir.escape_debug())));
     }
     Ok(Some(info))
-}
-
-/// All bytes of an entry that must not be longer than `limit`. A transfer that breaks is begun again once.
-pub(super) fn read_whole(backend: &dyn Backend, entry: &EntryName, limit: u64) -> Result<Option<Vec<u8>>, CacheError> {
-    let mut second = false;
-    loop {
-        let Some(reading) = backend.read(entry, 0)? else { return Ok(None) };
-        let mut bytes = Vec::new();
-        let read = reading.body.take(limit + 1).read_to_end(&mut bytes);
-        if bytes.len() as u64 > limit {
-            let problem = format!("it is longer than {limit} bytes");
-            return Err(CacheError::Lie { cache: backend.location(), entry: entry.clone(), problem });
-        }
-        let reason = match read {
-            Ok(_) if reading.length.is_none_or(|length| length == bytes.len() as u64) => return Ok(Some(bytes)),
-            Ok(_) => "the connection ended early".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        if std::mem::replace(&mut second, true) {
-            return Err(CacheError::Unavailable { cache: backend.location(), action: "send", entry: entry.to_string(), reason });
-        }
-    }
 }

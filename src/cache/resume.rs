@@ -36,12 +36,8 @@ impl<'a> ResumingReader<'a> {
     ///
     /// # Errors
     /// If that cannot be found out, or the entry has another length.
-    pub fn open(
-        backend: &'a dyn Backend,
-        name: &EntryName,
-        length: Option<u64>,
-        patience: &'a Patience,
-    ) -> Result<Option<Self>, CacheError> {
+    pub fn open(backend: &'a dyn Backend, name: &EntryName, length: Option<u64>) -> Result<Option<Self>, CacheError> {
+        let patience = backend.patience();
         let mut reader = Self { backend, name: name.clone(), patience, length, at: 0, body: None, failures: 0, mark: 0, ended: false };
         Ok(reader.connect()?.then_some(reader))
     }
@@ -141,8 +137,8 @@ impl CacheError {
 ///
 /// # Errors
 /// If it cannot be read, or is longer.
-pub fn read_small(backend: &dyn Backend, name: &EntryName, limit: u64, patience: &Patience) -> Result<Option<Vec<u8>>, CacheError> {
-    let Some(reader) = ResumingReader::open(backend, name, None, patience)? else { return Ok(None) };
+pub fn read_small(backend: &dyn Backend, name: &EntryName, limit: u64) -> Result<Option<Vec<u8>>, CacheError> {
+    let Some(reader) = ResumingReader::open(backend, name, None)? else { return Ok(None) };
     let too_long = || CacheError::Lie {
         cache: backend.location(),
         entry: name.clone(),

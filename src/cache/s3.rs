@@ -12,9 +12,10 @@ use super::backend::{Backend, Existing, Listed, Reading, Source};
 use super::entry::EntryName;
 use super::error::CacheError;
 use super::location::{Access, S3Place};
-use super::patient::Failure;
+use super::parallel::{self, AT_ONCE};
+use super::patient::{Failure, Patience};
 use super::s3_settings::S3Settings;
-use super::web::{AT_ONCE, Piece, Web, in_parallel, is_worth_asking, under};
+use super::web::{Piece, Web, under};
 use crate::net::{Address, Trouble};
 
 /// How long a signature is good for: a request must begin before that.
@@ -174,6 +175,10 @@ impl Backend for S3 {
         self.place.to_string()
     }
 
+    fn patience(&self) -> &Patience {
+        &self.web.patience
+    }
+
     fn read(&self, name: &EntryName, from: u64) -> Result<Option<Reading>, CacheError> {
         let key = self.key(name.as_str());
         self.web.read(&self.get_address(&key), &[], from).map_err(|failure| self.failed(failure, "read", name))
@@ -193,7 +198,7 @@ impl Backend for S3 {
         // As many pages as single questions would take rounds; if the bucket has more entries than that, the rest is asked for singly.
         let pages = names.len() / AT_ONCE;
         if pages < 2 {
-            return in_parallel(names, |name| Ok(self.size(name)?.is_some()));
+            return parallel::filter(names, AT_ONCE, |name| Ok(self.size(name)?.is_some()));
         }
         let (mut found, all) = match self.listed_among(names, pages) {
             // Reading may be allowed where listing is not.
@@ -202,13 +207,13 @@ impl Backend for S3 {
         };
         if !all {
             let rest: Vec<EntryName> = names.iter().filter(|name| !found.contains(name)).cloned().collect();
-            found.extend(in_parallel(&rest, |name| Ok(self.size(name)?.is_some()))?);
+            found.extend(parallel::filter(&rest, AT_ONCE, |name| Ok(self.size(name)?.is_some()))?);
         }
         Ok(found)
     }
 
     fn write(&self, name: &EntryName, source: &dyn Source, existing: Existing) -> Result<(), CacheError> {
-        if is_worth_asking(source, existing) && self.size(name)?.is_some() {
+        if existing == Existing::Keep && source.length() > LARGE && self.size(name)?.is_some() {
             return Ok(());
         }
         let key = self.key(name.as_str());

@@ -7,14 +7,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::CacheError;
-use super::parallel;
+use super::parallel::{self, AT_ONCE};
 use super::reader::Cache;
 
 /// Hears what is wrong with a cache while another one is asked, or none.
 pub type Trouble<'a> = &'a (dyn Fn(&CacheError) + Sync);
-
-/// Questions that are asked at once: they wait for answers rather than for the processor.
-pub(super) const QUESTIONS: usize = 16;
 
 /// Caches to read from.
 #[derive(Debug, Default)]
@@ -59,7 +56,7 @@ impl CacheSet {
 
     pub(super) fn usable(&self, trouble: Trouble<'_>) -> Vec<&Member> {
         let order = self.order.get_or_init(|| {
-            let priorities = parallel::map(&self.members, QUESTIONS, |member| self.heed(member, member.cache.priority(), trouble));
+            let priorities = parallel::map(&self.members, AT_ONCE, |member| self.heed(member, member.cache.priority(), trouble));
             let mut known: Vec<_> = priorities.into_iter().enumerate().filter_map(|(index, priority)| Some((priority?, index))).collect();
             known.sort_unstable();
             known.into_iter().map(|(_, index)| index).collect()

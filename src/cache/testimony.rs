@@ -8,8 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::parallel;
-use super::set::{CacheSet, Member, QUESTIONS, Trouble};
+use super::parallel::{self, AT_ONCE};
+use super::set::{CacheSet, Member, Trouble};
 use super::signing::KeyName;
 use super::statement::SignedTrace;
 use crate::model::{DerivationHash, OutputName, StorePath};
@@ -31,7 +31,7 @@ impl CacheSet {
         let trusted: Vec<&Member> = self.usable(trouble).into_iter().filter(|member| !member.cache.keys().is_empty()).collect();
         let questions: Vec<(usize, &Member)> =
             (0..asked.len()).flat_map(|index| trusted.iter().map(move |member| (index, *member))).collect();
-        let answers = parallel::map(&questions, QUESTIONS, |(index, member)| {
+        let answers = parallel::map(&questions, AT_ONCE, |(index, member)| {
             if member.is_broken() {
                 return Vec::new();
             }

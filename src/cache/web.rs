@@ -2,24 +2,12 @@
 //!
 //! Addresses are made anew for every try, because those of S3 hold a signature that grows old.
 
-use std::collections::HashSet;
 use std::io::{self, Read};
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::backend::{Existing, Reading, Source};
-use super::entry::EntryName;
-use super::error::CacheError;
 use super::patient::{Failure, Patience, Steady};
 use crate::net::{Address, Body, Client, Method, NetError, Response, Settings, Trouble, classify_io};
-
-/// Questions that are asked of a server at once.
-pub(super) const AT_ONCE: usize = 16;
-
-/// A body of this length or more is sent only after asking whether it is needed.
-const WORTH_ASKING: u64 = 1 << 20;
 
 /// Makes addresses.
 pub(super) type Addresses<'a> = &'a dyn Fn() -> Result<Address, Failure>;
@@ -186,11 +174,6 @@ pub(super) fn under(prefix: &str) -> String {
     if prefix.is_empty() { "all entries".to_owned() } else { format!("what is under {prefix}") }
 }
 
-/// Whether it is worth asking for an entry before it is sent.
-pub(super) fn is_worth_asking(source: &dyn Source, existing: Existing) -> bool {
-    existing == Existing::Keep && source.length() >= WORTH_ASKING
-}
-
 /// A part of a source's bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Piece<'a> {
@@ -210,31 +193,6 @@ impl<'a> Piece<'a> {
         io::copy(&mut (&mut reader).take(self.from), &mut io::sink())?;
         Ok(reader)
     }
-}
-
-/// Those of `names` for which `is_there` holds, asked several at a time; or the first error.
-pub(super) fn in_parallel(
-    names: &[EntryName],
-    is_there: impl Fn(&EntryName) -> Result<bool, CacheError> + Sync,
-) -> Result<HashSet<EntryName>, CacheError> {
-    let (next, outcome) = (AtomicUsize::new(0), Mutex::new(Ok(HashSet::new())));
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(names.len()) {
-            scope.spawn(|| {
-                while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let answer = is_there(name);
-                    let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
-                    match (answer, &mut *outcome) {
-                        (Ok(true), Ok(found)) => drop(found.insert(name.clone())),
-                        (Ok(false), Ok(_)) => {}
-                        (Err(error), Ok(_)) => *outcome = Err(error),
-                        (_, Err(_)) => return,
-                    }
-                }
-            });
-        }
-    });
-    outcome.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// `Content-Range: bytes 5-9/10`

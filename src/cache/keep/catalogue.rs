@@ -11,7 +11,8 @@ use std::time::SystemTime;
 use crate::cache::backend::{Backend, Listed};
 use crate::cache::entry::EntryName;
 use crate::cache::error::CacheError;
-use crate::cache::small::{in_parallel, read_small};
+use crate::cache::parallel::{self, AT_ONCE};
+use crate::cache::resume::read_small;
 use crate::model::{NarInfo, StoreDigest, StorePath};
 
 /// Bytes of a description at most: some 30 000 references.
@@ -85,7 +86,7 @@ impl Catalogue {
         let mut catalogue = Self::default();
         std::thread::scope(|scope| {
             let readers = scope.spawn(|| {
-                in_parallel(listed.into_iter(), |listed| {
+                parallel::each(listed.into_iter(), AT_ONCE, |listed| {
                     let Some(read) = describe(backend, &listed, each)? else { return Ok(()) };
                     let mut described = described.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                     match read {

@@ -23,7 +23,7 @@ use super::timing::{Moment, Timing};
 use crate::cache::backend::{Backend, Existing};
 use crate::cache::entry::EntryName;
 use crate::cache::error::CacheError;
-use crate::cache::small::read_small;
+use crate::cache::resume::read_small;
 use crate::model::StoreDigest;
 
 const HEADER: &str = "kiln-lease 1\n";

@@ -6,7 +6,7 @@ use super::lease::Lease;
 use crate::cache::backend::{Backend, Existing};
 use crate::cache::entry::EntryName;
 use crate::cache::error::CacheError;
-use crate::cache::small::read_small;
+use crate::cache::resume::read_small;
 use crate::model::StorePath;
 
 /// Bytes of a pin at most.

@@ -10,7 +10,7 @@ use super::timing::{Moment, Timing};
 use crate::cache::backend::Backend;
 use crate::cache::entry::EntryName;
 use crate::cache::error::CacheError;
-use crate::cache::small::in_parallel;
+use crate::cache::parallel::{self, AT_ONCE};
 use crate::model::StoreDigest;
 
 /// Entries that one slice may remove: a mark of 70 KiB, and seconds of work.
@@ -76,7 +76,7 @@ impl Removal<'_> {
     }
 
     fn remove_wave(&self, slice: &Slice, wave: &[&EntryName]) -> Result<(), CacheError> {
-        in_parallel(wave.iter(), |entry| {
+        parallel::each(wave.iter(), AT_ONCE, |entry| {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(CacheError::Stopped);
             }

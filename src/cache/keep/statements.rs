@@ -8,8 +8,9 @@ use super::catalogue::Catalogue;
 use crate::cache::backend::{Backend, Listed};
 use crate::cache::entry::EntryName;
 use crate::cache::error::CacheError;
+use crate::cache::parallel::{self, AT_ONCE};
+use crate::cache::resume::read_small;
 use crate::cache::signing::KeyName;
-use crate::cache::small::{in_parallel, read_small};
 use crate::cache::statement::{SignedRecord, SignedTrace, read_traces};
 use crate::model::{Derivation, DerivationHash, Input, StoreDigest, StorePath};
 
@@ -65,7 +66,7 @@ pub struct SignedOutputs {
 /// If an entry cannot be fetched.
 pub fn signed_outputs(backend: &dyn Backend, catalogue: &Catalogue) -> Result<Vec<SignedOutputs>, CacheError> {
     let found = Mutex::new(Vec::new());
-    in_parallel(catalogue.statements.iter(), |listed| {
+    parallel::each(catalogue.statements.iter(), AT_ONCE, |listed| {
         let Some(Statement::Trace(_, signer)) = Statement::of(&listed.name) else { return Ok(()) };
         let Some(bytes) = read_or_nothing(backend, &listed.name)? else { return Ok(()) };
         let outputs = traced(&bytes);
@@ -125,7 +126,7 @@ pub(super) fn needless(
 
 fn builds<'a>(backend: &dyn Backend, catalogue: &'a Catalogue) -> Result<BTreeMap<(String, KeyName), Build<'a>>, CacheError> {
     let builds: Mutex<BTreeMap<(String, KeyName), Build<'a>>> = Mutex::default();
-    in_parallel(catalogue.statements.iter(), |listed| {
+    parallel::each(catalogue.statements.iter(), AT_ONCE, |listed| {
         let (hash, key, outputs, derivations) = match Statement::of(&listed.name) {
             Some(Statement::Trace(hash, key)) => {
                 let bytes = read_or_nothing(backend, &listed.name)?;
@@ -162,7 +163,7 @@ fn needless_derivations(
     before: SystemTime,
 ) -> Result<Vec<EntryName>, CacheError> {
     let known: Mutex<(Inputs, BTreeSet<DerivationHash>)> = Mutex::new((BTreeMap::new(), needed));
-    in_parallel(catalogue.statements.iter(), |listed| {
+    parallel::each(catalogue.statements.iter(), AT_ONCE, |listed| {
         let Some(Statement::Derivation(hash)) = Statement::of(&listed.name) else { return Ok(()) };
         let bytes = read_or_nothing(backend, &listed.name)?;
         // A resolved derivation has store paths for inputs: it needs no other.

@@ -15,8 +15,8 @@ use super::catalogue::Catalogue;
 use crate::cache::backend::Backend;
 use crate::cache::entry::EntryName;
 use crate::cache::error::CacheError;
+use crate::cache::resume::read_small;
 use crate::cache::signing::{KeyName, PublicKey};
-use crate::cache::small::read_small;
 use crate::model::STORE_DIR;
 
 /// Bytes of `nix-cache-info` at most.

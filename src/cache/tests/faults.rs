@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{access, cache, cache_at, name, patience};
+use super::{access, cache, cache_at, name};
 use crate::cache::{Backend, CacheError, ResumingReader, read_small};
 use crate::net::testing::{Reply, Request, Server, Then};
 use crate::net::testing_tls;
@@ -39,9 +39,8 @@ fn outcome(read: Result<Option<Vec<u8>>, CacheError>) -> String {
 
 /// Reads the entry, of which it is known how long it is.
 fn pull(backend: &dyn Backend) -> String {
-    let patience = patience();
     let mut bytes = Vec::new();
-    let read = ResumingReader::open(backend, &name("nar/x"), Some(entry().len() as u64), &patience).and_then(|reader| match reader {
+    let read = ResumingReader::open(backend, &name("nar/x"), Some(entry().len() as u64)).and_then(|reader| match reader {
         None => Ok(None),
         Some(mut reader) => match reader.read_to_end(&mut bytes) {
             Ok(_) => Ok(Some(bytes)),
@@ -53,7 +52,7 @@ fn pull(backend: &dyn Backend) -> String {
 
 /// Reads the entry as one whose length only its server knows.
 fn look(backend: &dyn Backend) -> String {
-    outcome(read_small(backend, &name("nar/x"), 1_000, &patience()))
+    outcome(read_small(backend, &name("nar/x"), 1_000))
 }
 
 type Script = Box<dyn Fn(&Request, usize) -> Reply + Send + Sync>;
@@ -257,8 +256,8 @@ fn a_server_that_breaks_again_and_again_is_borne_as_long_as_it_gets_on() {
         let head = [("Content-Length", rest.as_str()), ("Content-Range", range.as_str())];
         Reply::raw(if from > 0 { "206 Partial Content" } else { "200 OK" }, &head, &served[from..end])
     });
-    let (cache, patience, mut read) = (cache(&server), patience(), Vec::new());
-    let reader = ResumingReader::open(&cache, &name("nar/x"), Some(length), &patience).unwrap();
+    let (cache, mut read) = (cache(&server), Vec::new());
+    let reader = ResumingReader::open(&cache, &name("nar/x"), Some(length)).unwrap();
     reader.unwrap().read_to_end(&mut read).unwrap();
     assert!(read == long);
     assert_eq!(server.requests().len(), 11);

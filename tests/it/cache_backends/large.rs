@@ -4,7 +4,7 @@ use std::io::{Read, Write as _};
 use std::path::Path;
 use std::process::Command;
 
-use kiln::cache::{Access, Existing, Location, Patience, ResumingReader, Source, open};
+use kiln::cache::{Access, Existing, Location, ResumingReader, Source, open};
 use kiln::net::Machine;
 
 use super::dav::Dav;
@@ -72,8 +72,7 @@ fn the_measured_process() {
     cache.write(&name, &Making, Existing::Keep).unwrap();
     assert_eq!(cache.size(&name).unwrap(), Some(LENGTH));
     cache.write(&name, &Making, Existing::Replace).unwrap();
-    let patience = Patience::default();
-    let reader = ResumingReader::open(&*cache, &name, Some(LENGTH), &patience).unwrap().unwrap();
+    let reader = ResumingReader::open(&*cache, &name, Some(LENGTH)).unwrap().unwrap();
     assert!(same(reader, Made { at: 0 }), "other bytes came back");
     let mut tail = Vec::new();
     cache.read(&name, LENGTH - 1_000).unwrap().unwrap().body.read_to_end(&mut tail).unwrap();

@@ -10,7 +10,7 @@ mod suite;
 
 use std::path::Path;
 
-use kiln::cache::{Access, Backend, Existing, Location, Patience, ResumingReader, open};
+use kiln::cache::{Access, Backend, Existing, Location, ResumingReader, open};
 use kiln::net::Machine;
 use std::sync::Arc;
 
@@ -109,9 +109,8 @@ fn connections_are_used_again() {
     assert_eq!(cache.present(&names).unwrap().len(), 300);
     assert!(server.connections() <= 17, "{} connections for 300 questions, 16 at a time", server.connections());
     let before = server.connections();
-    let patience = Patience::default();
     for name in &names {
-        let mut reader = ResumingReader::open(&*cache, name, Some(1), &patience).unwrap().unwrap();
+        let mut reader = ResumingReader::open(&*cache, name, Some(1)).unwrap().unwrap();
         std::io::copy(&mut reader, &mut std::io::sink()).unwrap();
         assert!(cache.read(&suite::name("absent"), 0).unwrap().is_none());
     }

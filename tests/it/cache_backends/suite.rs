@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::support::eventually;
 use kiln::cache::entry::EntryName;
-use kiln::cache::{Backend, Existing, Listed, Patience, read_small};
+use kiln::cache::{Backend, Existing, Listed, read_small};
 
 /// What a back end or its server can do.
 #[derive(Clone, Copy)]
@@ -42,7 +42,7 @@ fn bytes(length: usize, seed: u8) -> Vec<u8> {
 }
 
 fn get(cache: &dyn Backend, entry: &str) -> Option<Vec<u8>> {
-    read_small(cache, &name(entry), 1 << 24, &Patience::default()).unwrap()
+    read_small(cache, &name(entry), 1 << 24).unwrap()
 }
 
 fn put(cache: &dyn Backend, entry: &str, content: &[u8], existing: Existing) {

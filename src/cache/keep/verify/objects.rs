@@ -8,11 +8,10 @@ use crate::cache::backend::Backend;
 use crate::cache::entry::EntryName;
 use crate::cache::error::CacheError;
 use crate::cache::keep::catalogue::{Catalogue, LARGEST_NARINFO, Object};
-use crate::cache::small::{in_parallel, read_small};
-use crate::model::{Compression, ContentAddress, Hasher, NarInfo};
-
-/// Memory that an unpacker of zstd may use, as a power of two: what kiln and Nix write needs less.
-const ZSTD_WINDOW: u32 = 27;
+use crate::cache::parallel::{self, AT_ONCE};
+use crate::cache::resume::read_small;
+use crate::cache::unpack::unpacked;
+use crate::model::{ContentAddress, Hasher, NarInfo};
 
 /// Checks what one description says by itself.
 pub(super) fn description(entry: &EntryName, info: &NarInfo, findings: &Findings) {
@@ -46,7 +45,7 @@ pub(super) fn closures(catalogue: &Catalogue, findings: &Findings) {
 
 /// Reads and hashes all NARs.
 pub(super) fn contents(backend: &dyn Backend, catalogue: &Catalogue, findings: &Findings) -> Result<(), CacheError> {
-    in_parallel(catalogue.objects.values(), |object| {
+    parallel::each(catalogue.objects.values(), AT_ONCE, |object| {
         let entry = EntryName::narinfo(object.path.digest());
         let text = match read_small(backend, &entry, LARGEST_NARINFO) {
             Ok(text) => text.and_then(|bytes| String::from_utf8(bytes).ok()),
@@ -68,7 +67,7 @@ fn content(backend: &dyn Backend, object: &Object, info: &NarInfo, findings: &Fi
     let mut counted = Hashing { inner: reading.body, hasher: Hasher::default(), bytes: 0, failed: None };
     let own = info.references.contains(&info.path).then_some(info.path.digest());
     let limits = Limits { bytes: u64::MAX, entries: u64::MAX, ..Limits::default() };
-    let inspected = unpacked(&mut counted, info.compression)
+    let inspected = unpacked(BufReader::new(&mut counted), info.compression)
         // One byte more than it may have: enough to notice, and no bomb goes off.
         .map(|nar| inspect(&mut nar.take(info.nar_size.saturating_add(1)), own, &limits));
     // What follows the packed stream belongs to the file's hash.
@@ -101,21 +100,6 @@ fn content(backend: &dyn Backend, object: &Object, info: &NarInfo, findings: &Fi
         }
     }
     Ok(problems)
-}
-
-/// A reader of what is packed.
-pub(super) fn unpacked<'a>(packed: impl Read + 'a, compression: Compression) -> io::Result<Box<dyn Read + 'a>> {
-    Ok(match compression {
-        Compression::None => Box::new(packed),
-        Compression::Zstd => {
-            let mut decoder = zstd::Decoder::new(packed)?;
-            decoder.window_log_max(ZSTD_WINDOW)?;
-            Box::new(decoder)
-        }
-        Compression::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(packed)),
-        Compression::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(BufReader::new(packed))),
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(packed)),
-    })
 }
 
 /// Hashes what is read through it, and tells a failure of the back end from one of an unpacker.

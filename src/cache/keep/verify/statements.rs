@@ -1,18 +1,20 @@
 //! Traces, records, logs, derivations and pins.
 
 use std::collections::HashMap;
-use std::io::{self, Read as _};
+use std::io::{self, BufReader, Read as _};
 
 use super::Findings;
-use super::objects::{Hashing, unpacked};
+use super::objects::Hashing;
 use crate::cache::backend::{Backend, Listed};
 use crate::cache::error::CacheError;
 use crate::cache::keep::catalogue::Catalogue;
 use crate::cache::keep::pin;
 use crate::cache::keep::statements::{LARGEST, Statement};
+use crate::cache::parallel::{self, AT_ONCE};
+use crate::cache::resume::read_small;
 use crate::cache::signing::{KeyName, PublicKey};
-use crate::cache::small::{in_parallel, read_small};
 use crate::cache::statement::{SignedRecord, read_traces};
+use crate::cache::unpack::unpacked;
 use crate::model::{Compression, DerivationHash, Hasher, SandboxLevel, Sha256};
 
 /// Bytes of a log at most.
@@ -28,7 +30,7 @@ pub(super) fn all(
     read: bool,
     findings: &Findings,
 ) -> Result<(), CacheError> {
-    in_parallel(catalogue.statements.iter(), |listed| {
+    parallel::each(catalogue.statements.iter(), AT_ONCE, |listed| {
         let Some(statement) = Statement::of(&listed.name) else {
             findings.add(&listed.name, "nothing has such a name");
             return Ok(());
@@ -129,7 +131,8 @@ fn pinned(bytes: &[u8], catalogue: &Catalogue) -> Checked {
 fn log(backend: &dyn Backend, listed: &Listed, findings: &Findings) -> Result<Checked, CacheError> {
     let Some(reading) = backend.read(&listed.name, 0)? else { return Ok(Ok(0)) };
     let mut counted = Hashing { inner: reading.body, hasher: Hasher::default(), bytes: 0, failed: None };
-    let copied = unpacked(&mut counted, Compression::Zstd).and_then(|log| io::copy(&mut log.take(LARGEST_LOG + 1), &mut io::sink()));
+    let copied =
+        unpacked(BufReader::new(&mut counted), Compression::Zstd).and_then(|log| io::copy(&mut log.take(LARGEST_LOG + 1), &mut io::sink()));
     if let Some(reason) = counted.failed.take() {
         return Err(CacheError::Unavailable { cache: backend.location(), action: "send", entry: listed.name.to_string(), reason });
     }

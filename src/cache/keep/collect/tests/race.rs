@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::{DAY, Fixture, QUICK, nothing_stays, options};
+use crate::cache::Patience;
 use crate::cache::backend::{Backend, Existing, Listed, Reading, Source};
 use crate::cache::directory::Directory;
 use crate::cache::entry::EntryName;
@@ -39,6 +40,10 @@ impl Far<'_> {
 impl Backend for Far<'_> {
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    fn patience(&self) -> &Patience {
+        self.inner.patience()
     }
 
     fn read(&self, name: &EntryName, from: u64) -> Result<Option<Reading>, CacheError> {
