@@ -2,11 +2,11 @@
 //!
 //! In: valid paths. Out: entries. What is there already is asked in bulk and not sent again. Packed NARs go first, in parallel; an object's
 //! description follows when those of all its references are there, so a reader finds a closure whole or not at all, whenever a push is
-//! interrupted; the next one goes on from there. With a key, the statements about the builds follow (`publish`).
+//! interrupted; the next one goes on from there. A [`Lease`] keeps the cache's collector away meanwhile. With a key, the statements about the builds follow (`publish`).
 //!
 //! What only an unsealed build made is refused. Memory is bounded by the number of threads, not by objects.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,11 +16,13 @@ use super::backend::{Backend, Existing, Source};
 use super::entry::EntryName;
 use super::error::CacheError;
 use super::info::CacheInfo;
+use super::keep::Lease;
 use super::pack::pack;
-use super::reader::read_info;
+use super::reader::{LONGEST_NARINFO, read_info};
+use super::resume::read_small;
 use super::signing::SecretKey;
 use super::{parallel, publish};
-use crate::model::{PathInfo, SandboxLevel, StorePath};
+use crate::model::{PathInfo, SandboxLevel, StoreDigest, StorePath};
 use crate::store::{Store, StoreError};
 
 /// What happens during a push.
@@ -122,15 +124,32 @@ impl<'a> Pusher<'a> {
         let closure = self.store.closure(&wanted)?;
         self.refuse_unsealed(&closure)?;
         self.introduce()?;
-        let missing = self.missing(&closure)?;
-        let mut pushed = Pushed { present: closure.len() - missing.len(), objects: missing.len(), ..Pushed::default() };
-        let bytes = missing.iter().map(|info| info.nar_size).sum();
-        on(&PushEvent::Planned { objects: missing.len(), present: pushed.present, bytes });
-        pushed.sent = self.upload(&missing, on)?;
+        let digests: Vec<&StoreDigest> = closure.iter().map(StorePath::digest).collect();
+        let mut pushed = Lease::hold(self.backend, digests, |lease| self.send_missing(lease, paths, &closure, on))?;
         if let Some(key) = self.options.key {
             (pushed.traces, pushed.known_traces) = publish::publish(self, key, &statements)?;
         }
         Ok(pushed)
+    }
+
+    fn send_missing(&self, lease: &Lease<'_>, named: &[StorePath], closure: &[StorePath], on: OnPush<'_>) -> Result<Pushed, CacheError> {
+        let missing = self.missing(closure)?;
+        let mut pushed = Pushed { present: closure.len() - missing.len(), objects: missing.len(), ..Pushed::default() };
+        let bytes = missing.iter().map(|info| info.nar_size).sum();
+        on(&PushEvent::Planned { objects: missing.len(), present: pushed.present, bytes });
+        pushed.sent = self.upload(&missing, lease, on)?;
+        let sent: HashSet<&StorePath> = missing.iter().map(|info| &info.path).collect();
+        let present: Vec<&StorePath> = named.iter().filter(|path| !sent.contains(path)).collect();
+        parallel::each(present, self.options.threads, |path| self.use_again(lease, path))?;
+        Ok(pushed)
+    }
+
+    /// Writes the description of an object that is there once more, so that it counts as used now.
+    fn use_again(&self, lease: &Lease<'_>, path: &StorePath) -> Result<(), CacheError> {
+        let entry = EntryName::narinfo(path.digest());
+        let Some(text) = read_small(self.backend, &entry, LONGEST_NARINFO)? else { return Ok(()) };
+        lease.check()?;
+        self.backend.write(&entry, &text, Existing::Replace)
     }
 
     fn refuse_unsealed(&self, closure: &[StorePath]) -> Result<(), CacheError> {
@@ -160,19 +179,20 @@ impl<'a> Pusher<'a> {
         Ok(self.store.infos(missing)?)
     }
 
-    fn upload(&self, missing: &[PathInfo], on: OnPush<'_>) -> Result<u64, CacheError> {
+    fn upload(&self, missing: &[PathInfo], lease: &Lease<'_>, on: OnPush<'_>) -> Result<u64, CacheError> {
         if missing.is_empty() {
             return Ok(0);
         }
         let scratch = self.store.new_scratch()?;
         let (sent, failed) = (AtomicU64::new(0), AtomicBool::new(false));
         let order = Mutex::new(Order::new(missing));
+        let upload = Upload { missing, lease, scratch: scratch.path(), order: &order, sent: &sent, on };
         let indices: Vec<usize> = (0..missing.len()).collect();
         let results = parallel::map(&indices, self.options.threads, |index| {
             if failed.load(Ordering::SeqCst) {
                 return Ok(());
             }
-            let done = self.send(*index, missing, &order, scratch.path(), &sent, on);
+            let done = self.send(*index, &upload);
             failed.fetch_or(done.is_err(), Ordering::SeqCst);
             done
         });
@@ -181,15 +201,8 @@ impl<'a> Pusher<'a> {
     }
 
     /// Sends an object's packed NAR, and then all descriptions whose turn it is by that.
-    fn send(
-        &self,
-        index: usize,
-        missing: &[PathInfo],
-        order: &Mutex<Order>,
-        scratch: &Path,
-        sent: &AtomicU64,
-        on: OnPush<'_>,
-    ) -> Result<(), CacheError> {
+    fn send(&self, index: usize, upload: &Upload<'_>) -> Result<(), CacheError> {
+        let Upload { missing, lease, scratch, order, sent, on } = *upload;
         self.check_stop()?;
         let info = &missing[index];
         on(&PushEvent::Started(&info.path));
@@ -199,15 +212,27 @@ impl<'a> Pusher<'a> {
             on(&PushEvent::Sent(bytes));
         };
         let counted = Counted { inner: &packed, count: &count, stop: self.options.stop };
-        self.backend.write(&packed.entry(), &counted, Existing::Keep).map_err(|error| self.check_stop().err().unwrap_or(error))?;
+        self.place(&packed.entry(), &counted, lease)?;
         let text = packed.describe(info, self.options.key).to_string();
         let mut turn = lock(order).packed(index, text);
         while let Some((index, text)) = turn.pop() {
             let path = &missing[index].path;
+            lease.check()?;
             self.backend.write(&EntryName::narinfo(path.digest()), &text.into_bytes(), Existing::Keep)?;
             on(&PushEvent::Pushed(path));
             turn.extend(lock(order).described(index));
         }
+        Ok(())
+    }
+
+    /// Makes sure that a NAR is there and that no collector takes it away.
+    fn place(&self, nar: &EntryName, source: &dyn Source, lease: &Lease<'_>) -> Result<(), CacheError> {
+        // It is there if an interrupted push left it, or if another object has the same bytes. Removed meanwhile, it is sent, and then it is new.
+        if self.backend.size(nar)?.is_some() && lease.settle(std::slice::from_ref(nar))?.is_empty() {
+            return Ok(());
+        }
+        self.backend.write(nar, source, Existing::Keep).map_err(|error| self.check_stop().err().unwrap_or(error))?;
+        lease.wrote(nar.clone());
         Ok(())
     }
 
@@ -220,6 +245,17 @@ impl From<&CacheError> for io::Error {
     fn from(error: &CacheError) -> Self {
         Self::other(error.to_string())
     }
+}
+
+/// One round of sending.
+#[derive(Clone, Copy)]
+struct Upload<'a> {
+    missing: &'a [PathInfo],
+    lease: &'a Lease<'a>,
+    scratch: &'a Path,
+    order: &'a Mutex<Order>,
+    sent: &'a AtomicU64,
+    on: OnPush<'a>,
 }
 
 fn lock(order: &Mutex<Order>) -> MutexGuard<'_, Order> {

@@ -19,7 +19,7 @@ use crate::model::{DerivationHash, NarInfo, STORE_DIR, SandboxLevel, Sha256, Sto
 /// Bytes of `nix-cache-info` at most.
 const LONGEST_INFO: u64 = 64 << 10;
 /// Bytes of a description at most: an object may refer to tens of thousands.
-const LONGEST_NARINFO: u64 = 8 << 20;
+pub(super) const LONGEST_NARINFO: u64 = 8 << 20;
 /// Bytes of one key's statements about one derivation at most.
 const LONGEST_TRACES: u64 = 1 << 20;
 /// Bytes of a record, or of a derivation, at most.

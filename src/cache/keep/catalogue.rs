@@ -12,11 +12,9 @@ use crate::cache::backend::{Backend, Listed};
 use crate::cache::entry::EntryName;
 use crate::cache::error::CacheError;
 use crate::cache::parallel::{self, AT_ONCE};
+use crate::cache::reader::LONGEST_NARINFO;
 use crate::cache::resume::read_small;
 use crate::model::{NarInfo, StoreDigest, StorePath};
-
-/// Bytes of a description at most: some 30 000 references.
-pub(super) const LARGEST_NARINFO: u64 = 2 << 20;
 
 /// Descriptions that are listed and not read yet.
 const QUEUE: usize = 1024;
@@ -86,7 +84,7 @@ impl Catalogue {
         let mut catalogue = Self::default();
         std::thread::scope(|scope| {
             let readers = scope.spawn(|| {
-                parallel::each(listed.into_iter(), AT_ONCE, |listed| {
+                parallel::each(listed, AT_ONCE, |listed| {
                     let Some(read) = describe(backend, &listed, each)? else { return Ok(()) };
                     let mut described = described.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                     match read {
@@ -158,7 +156,7 @@ fn describe(
     listed: &Listed,
     each: &(dyn Fn(&EntryName, &NarInfo) + Sync),
 ) -> Result<Option<Result<Object, String>>, CacheError> {
-    let bytes = match read_small(backend, &listed.name, LARGEST_NARINFO) {
+    let bytes = match read_small(backend, &listed.name, LONGEST_NARINFO) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Ok(None),
         Err(CacheError::Lie { problem, .. }) => return Ok(Some(Err(problem))),

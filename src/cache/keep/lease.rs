@@ -6,9 +6,9 @@
 //!
 //! 1. [`Lease::take`], with all objects of the closure that it is about, there or not.
 //! 2. Ask what is there.
-//! 3. Write NARs, whichever way.
-//! 4. [`Lease::settle`], with the names of NARs; write again those that it says are gone, and settle again. NARs that were not there when it
-//!    looked, and that it wrote less than [`Timing::trust`] ago, may be left out: so a push that sends new objects only need not settle.
+//! 3. For each NAR, look whether it is there. If not, write it and say so ([`Lease::wrote`]): it is too young to be removed, and the next
+//!    renewal adds it to what is relied on, before it grows old. So a push that sends new objects only writes its lease once.
+//! 4. [`Lease::settle`], with the names of NARs that were there; write those that it says are gone, and settle again.
 //! 5. Write descriptions. An object that was there already and that the push was asked for by name: write its description again
 //!    ([`Existing::Replace`](crate::cache::Existing::Replace)), so that it counts as used now.
 //!
@@ -30,13 +30,18 @@ const HEADER: &str = "kiln-lease 1\n";
 
 const PREFIX: &str = "kiln/leases/";
 
-/// Bytes of a part at most: a million objects.
+/// Names in a part at most: some 5 MB.
+const PART: usize = 100_000;
+
+/// Bytes of a part at most.
 const LARGEST: u64 = 64 << 20;
 
 /// What is written.
 #[derive(Debug)]
 struct State {
     parts: Vec<Vec<EntryName>>,
+    /// NARs that were written since the last part.
+    young: Vec<EntryName>,
     written: Moment,
 }
 
@@ -78,9 +83,9 @@ impl<'a> Lease<'a> {
         timing: Timing,
     ) -> Result<Self, CacheError> {
         let names: Vec<EntryName> = objects.into_iter().map(EntryName::narinfo).collect();
-        let state = Mutex::new(State { parts: Vec::new(), written: Moment::now() });
+        let state = Mutex::new(State { parts: Vec::new(), young: Vec::new(), written: Moment::now() });
         let mut lease = Self { backend, timing, id: random(backend)?, state, before: Mark::default() };
-        lease.add(names.clone())?;
+        lease.add(&names)?;
         lease.before = lease.await_slice(&names)?;
         Ok(lease)
     }
@@ -123,7 +128,7 @@ impl<'a> Lease<'a> {
     /// If the lease ran out, or the back end fails.
     pub fn settle(&self, nars: &[EntryName]) -> Result<Vec<EntryName>, CacheError> {
         self.check()?;
-        self.add(nars.to_vec())?;
+        self.add(nars)?;
         let mark = self.await_slice(nars)?;
         // No slice since this lease was new: nothing was removed since.
         if mark == self.before {
@@ -139,7 +144,12 @@ impl<'a> Lease<'a> {
         Ok(missing)
     }
 
-    /// Writes it anew, so that it counts for longer.
+    /// Takes note of a NAR that was not there and was written under this lease.
+    pub fn wrote(&self, nar: EntryName) {
+        self.state().young.push(nar);
+    }
+
+    /// Writes it anew, so that it counts for longer, with what was written since.
     ///
     /// # Errors
     /// If it ran out already, or the back end fails.
@@ -147,6 +157,8 @@ impl<'a> Lease<'a> {
         self.check()?;
         let mut state = self.state();
         let now = Moment::now();
+        let young = std::mem::take(&mut state.young);
+        state.parts.extend(young.chunks(PART).map(<[_]>::to_vec));
         for (number, names) in state.parts.iter().enumerate() {
             self.backend.write(&EntryName::lease(&self.id, number), &text(names), Existing::Replace)?;
         }
@@ -168,13 +180,12 @@ impl<'a> Lease<'a> {
         Err(CacheError::Unavailable { cache: self.backend.location(), action: "keep", entry: format!("{PREFIX}{}", self.id), reason })
     }
 
-    fn add(&self, names: Vec<EntryName>) -> Result<(), CacheError> {
-        if names.is_empty() {
-            return Ok(());
-        }
+    fn add(&self, names: &[EntryName]) -> Result<(), CacheError> {
         let mut state = self.state();
-        self.backend.write(&EntryName::lease(&self.id, state.parts.len()), &text(&names), Existing::Replace)?;
-        state.parts.push(names);
+        for names in names.chunks(PART) {
+            self.backend.write(&EntryName::lease(&self.id, state.parts.len()), &text(names), Existing::Replace)?;
+            state.parts.push(names.to_vec());
+        }
         Ok(())
     }
 
@@ -258,7 +269,7 @@ impl Leases {
 }
 
 /// The names in a part; none if it is no part of a lease.
-pub(super) fn parse(bytes: &[u8]) -> Option<Vec<EntryName>> {
+pub(in crate::cache) fn parse(bytes: &[u8]) -> Option<Vec<EntryName>> {
     let text = std::str::from_utf8(bytes).ok()?;
     text.strip_prefix(HEADER)?.lines().map(|line| line.parse().ok()).collect()
 }
@@ -334,6 +345,22 @@ mod tests {
         cache.backend.remove(&nar).unwrap();
         drop(claim);
         assert_eq!(lease.settle(std::slice::from_ref(&nar)).unwrap(), [nar]);
+    }
+
+    #[test]
+    fn what_was_written_under_it_is_named_from_the_next_renewal_on() {
+        let cache = Fixture::new();
+        let a = cache.object("a", &[]);
+        let nar = cache.nar_of(&a);
+        let lease = Lease::take_timed(&cache.backend, [a.digest()], QUICK).unwrap();
+        lease.wrote(nar.clone());
+        let names = || Leases::read(&cache.backend, SystemTime::now(), &QUICK).unwrap().names;
+        assert!(!names().contains(&nar));
+        lease.renew().unwrap();
+        assert!(names().contains(&nar));
+        lease.renew().unwrap();
+        drop(lease);
+        assert_eq!(standing(&cache), 0);
     }
 
     #[test]

@@ -67,6 +67,8 @@ mod verify;
 pub use catalogue::{Catalogue, NarFile, Object, Unreadable};
 pub use collect::{CollectOptions, CollectReport, collect};
 pub use lease::Lease;
+#[cfg(feature = "server")]
+pub(super) use lease::parse as parse_lease;
 pub use pin::{Pin, pins, set_pin, unset_pin};
 pub use plan::{Budget, Plan, plan};
 pub use statements::{SignedOutputs, signed_outputs};

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use crate::cache::entry::EntryName;
 use crate::cache::signing::PublicKey;
+use crate::cache::wire::{KILN, is_kilns};
 use crate::model::STORE_DIR;
 
 use super::access_log::{AccessLog, Exchange};
@@ -148,19 +149,32 @@ impl Server {
     }
 
     fn entry(&self, request: &Request, name: &EntryName) -> Response {
+        if *name == EntryName::cache_info() {
+            return self.cache_info();
+        }
         match self.files.find(name) {
             Ok(Some(found)) => {
                 found.note_use(now());
                 part(request, name, found)
             }
-            Ok(None) if *name == EntryName::cache_info() => {
-                let text = format!("StoreDir: {STORE_DIR}\nWantMassQuery: 1\nPriority: 40\nKiln: 1\n");
-                let body = Body::Bytes(text.into_bytes().into());
-                Response::empty(200).with("Content-Type", Content::CacheInfo.media_type()).body(body)
-            }
             Ok(None) => not_found(),
             Err(error) => Response::trouble(&error),
         }
+    }
+
+    /// What the cache is, as its directory says, and that kiln serves it.
+    fn cache_info(&self) -> Response {
+        let mut text = match self.files.read(&EntryName::cache_info(), Limits::DOCUMENT) {
+            Ok(text) => text.unwrap_or_else(|| format!("StoreDir: {STORE_DIR}\nWantMassQuery: 1\nPriority: 40\n").into_bytes()),
+            Err(error) => return Response::trouble(&error),
+        };
+        if !is_kilns(&text) {
+            if text.last().is_some_and(|last| *last != b'\n') {
+                text.push(b'\n');
+            }
+            text.extend_from_slice(format!("{KILN}\n").as_bytes());
+        }
+        Response::empty(200).with("Content-Type", Content::CacheInfo.media_type()).body(Body::Bytes(text.into()))
     }
 
     fn delete(&self, name: &EntryName) -> Response {

@@ -4,6 +4,7 @@
 use std::io;
 
 use crate::cache::entry::EntryName;
+use crate::cache::keep::parse_lease;
 use crate::cache::signing::{KeyName, PublicKey};
 use crate::cache::statement::{SignedRecord, read_traces};
 use crate::model::{DerivationHash, NarInfo, STORE_DIR, SandboxLevel, StoreDigest, StorePath};
@@ -41,6 +42,10 @@ pub(super) fn check(content: &Content, bytes: &[u8], files: &Files, trusted: &[P
         Content::Traces(resolved, key) => traces(resolved, key, bytes, trusted),
         Content::Record(resolved, key) => record(resolved, key, bytes, trusted),
         Content::Pin => pin(text(bytes)?),
+        Content::Lease => match parse_lease(bytes) {
+            Some(_) => Ok(()),
+            None => wrong("it is no lease"),
+        },
         Content::Listing => match serde_json::from_slice::<serde_json::Value>(bytes) {
             Ok(_) => Ok(()),
             Err(error) => wrong(format!("it is no JSON: {error}")),

@@ -28,6 +28,10 @@ pub(super) enum Content {
     Derivation(DerivationHash),
     /// What the collector keeps.
     Pin,
+    /// What a running push relies on.
+    Lease,
+    /// The collector's own notes.
+    Collector,
     /// Something else that lies in the directory.
     Other,
 }
@@ -73,6 +77,8 @@ impl Content {
             ("kiln", Some(("logs", rest))) => statement(rest, ".zst").map(|(resolved, key)| Self::Log(resolved, key)),
             ("kiln", Some(("derivations", rest))) => hexadecimal(rest.strip_suffix(".json")?).map(Self::Derivation),
             ("kiln", Some(("pins", rest))) => (!rest.contains('/')).then_some(Self::Pin),
+            ("kiln", Some(("leases", rest))) => (!rest.contains('/')).then_some(Self::Lease),
+            ("kiln", Some(("collector", "mark" | "condemned"))) => Some(Self::Collector),
             _ => None,
         }
     }
@@ -86,7 +92,7 @@ impl Content {
             Self::Listing | Self::Record(..) | Self::Derivation(_) => "application/json",
             Self::Traces(..) => "application/jsonl",
             Self::Log(..) => "application/zstd",
-            Self::Pin => "text/plain; charset=utf-8",
+            Self::Pin | Self::Lease | Self::Collector => "text/plain; charset=utf-8",
             Self::Other => "application/octet-stream",
         }
     }
@@ -95,7 +101,7 @@ impl Content {
     pub(super) fn cache_control(&self) -> Option<&'static str> {
         match self {
             Self::Nar(..) | Self::Derivation(_) => Some("max-age=31536000, immutable"),
-            Self::Traces(..) | Self::Record(..) | Self::Log(..) | Self::Pin => Some("no-cache"),
+            Self::Traces(..) | Self::Record(..) | Self::Log(..) | Self::Pin | Self::Lease | Self::Collector => Some("no-cache"),
             _ => None,
         }
     }
@@ -121,7 +127,7 @@ impl Content {
         match self {
             Self::CacheInfo | Self::Other => None,
             Self::Nar(..) => Some(limits.upload),
-            Self::Log(..) => Some(Limits::LOG),
+            Self::Log(..) | Self::Collector => Some(Limits::LOG),
             _ => Some(Limits::DOCUMENT),
         }
     }
@@ -148,6 +154,8 @@ mod tests {
         assert_eq!(content(&format!("kiln/logs/{hash}/team-1.zst")), Content::Log(resolved, key));
         assert_eq!(content(&format!("kiln/derivations/{hash}.json")), Content::Derivation(resolved));
         assert_eq!(content("kiln/pins/release-1"), Content::Pin);
+        assert_eq!(content("kiln/leases/0123-0"), Content::Lease);
+        assert_eq!(content("kiln/collector/mark"), Content::Collector);
         assert_eq!(content("nix-cache-info"), Content::CacheInfo);
     }
 
@@ -165,6 +173,8 @@ mod tests {
             format!("kiln/traces/{hash}/a/b"),
             format!("kiln/logs/{hash}/team-1"),
             "kiln/pins/a/b".to_owned(),
+            "kiln/leases/a/b".to_owned(),
+            "kiln/collector/other".to_owned(),
             "index.html".to_owned(),
         ];
         for name in names {

@@ -140,6 +140,12 @@ impl Found {
         stamp(self.modified, self.size)
     }
 
+    /// Dates the entry anew: somebody wrote it again, so it counts as used now.
+    pub(super) fn renew(&self) {
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let _ = rustix::fs::futimens(&self.file, &Timestamps { last_access: now, last_modification: now });
+    }
+
     /// Notes that somebody wanted the entry: the collector removes first what nobody has asked for the longest. `sendfile` alone would not
     /// do that everywhere. A cache that may not be written has no such notes.
     pub(super) fn note_use(&self, now: i64) {

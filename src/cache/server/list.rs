@@ -1,31 +1,16 @@
 //! Questions about many entries at once.
 
 use std::io::{self, Write};
-use std::time::SystemTime;
-
-use serde::Serialize;
 
 use crate::cache::backend::Backend as _;
 use crate::cache::directory::Directory;
 use crate::cache::entry::EntryName;
 use crate::cache::error::CacheError;
+use crate::cache::wire::ListedLine;
 
 use super::answer::{Server, now};
 use super::request::{Request, Upload};
 use super::response::{Body, Response};
-
-#[derive(Serialize)]
-struct Line<'a> {
-    name: &'a str,
-    size: u64,
-    /// Seconds since 1970.
-    modified: u64,
-    read: Option<u64>,
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
 
 impl Server {
     /// Answers which of the named entries are not here: a JSON list in, a JSON list out. Those that are here count as used: whoever asks
@@ -67,13 +52,9 @@ impl Server {
         let write = move |out: &mut dyn Write| {
             cache
                 .list(&prefix, &mut |listed| {
-                    let line = Line {
-                        name: listed.name.as_str(),
-                        size: listed.size,
-                        modified: seconds(listed.modified),
-                        read: listed.read.map(seconds),
-                    };
-                    let written = serde_json::to_writer(&mut *out, &line).map_err(io::Error::from).and_then(|()| out.write_all(b"\n"));
+                    let written = serde_json::to_writer(&mut *out, &ListedLine::from(&listed))
+                        .map_err(io::Error::from)
+                        .and_then(|()| out.write_all(b"\n"));
                     written.map_err(|error| CacheError::Io(crate::fsio::PathError::new("send", "a listing", error)))
                 })
                 .map_err(|error| io::Error::other(error.to_string()))

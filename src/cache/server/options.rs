@@ -48,7 +48,7 @@ impl Limits {
     pub(super) const HEADERS: usize = 64;
     /// Bytes of a document: everything but packed NARs and logs.
     pub(super) const DOCUMENT: u64 = 16 << 20;
-    /// Bytes of a packed log.
+    /// Bytes of a packed log, or of the collector's notes.
     pub(super) const LOG: u64 = 256 << 20;
     /// A body must come with this many bytes a second on average, after a first delay.
     pub(super) const SLOWEST: u64 = 1 << 10;

@@ -1,7 +1,9 @@
 //! What a path stands for.
 
 use crate::cache::entry::EntryName;
+use crate::cache::wire;
 
+use super::content::Content;
 use super::request::{Request, decode};
 use super::tokens::Scope;
 
@@ -36,8 +38,8 @@ impl Route {
             "" => Self::Door,
             "index.html" => Self::Page,
             "metrics" => Self::Metrics,
-            "kiln/missing" => Self::Missing,
-            "kiln/list" => Self::List,
+            wire::MISSING => Self::Missing,
+            wire::LIST => Self::List,
             name => match name.strip_prefix("kiln/view/") {
                 Some(what) => Self::View(what.to_owned()),
                 None => name.parse().map_or(Self::Nothing, Self::Entry),
@@ -49,9 +51,11 @@ impl Route {
     pub(super) fn scope(&self, request: &Request) -> Scope {
         use super::request::Method::{Delete, Put};
         match (self, request.method) {
-            (Self::Entry(_), Put) => Scope::Push,
-            (Self::Entry(name), Delete) if name.as_str().starts_with("kiln/pins/") => Scope::Push,
-            (Self::Entry(_), Delete) => Scope::Admin,
+            (Self::Entry(name), Put | Delete) => match (Content::of(name), request.method) {
+                (Content::Collector, _) => Scope::Admin,
+                (Content::Pin | Content::Lease, _) | (_, Put) => Scope::Push,
+                _ => Scope::Admin,
+            },
             _ => Scope::Read,
         }
     }

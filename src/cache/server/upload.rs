@@ -42,11 +42,14 @@ impl Server {
         if let Content::Traces(_, key) | Content::Record(_, key) | Content::Log(_, key) = &content {
             claims::may_sign(key, &self.trusted).map_err(refused)?;
         }
-        let is_there = self.files.size(name).map_err(|error| Response::trouble(&error))?.is_some();
-        if is_there && request.headers.if_none_match == Some("*") {
+        let there = self.files.find(name).map_err(|error| Response::trouble(&error))?;
+        if there.is_some() && request.headers.if_none_match == Some("*") {
             return Err(Response::text(412, "it is here already"));
         }
-        if is_there && content.existing() == Existing::Keep {
+        if let Some(found) = there
+            && content.existing() == Existing::Keep
+        {
+            found.renew();
             return Ok(false);
         }
         if upload.length.is_some_and(|length| length > limit) {

@@ -7,8 +7,9 @@ use crate::archive::{Limits, inspect};
 use crate::cache::backend::Backend;
 use crate::cache::entry::EntryName;
 use crate::cache::error::CacheError;
-use crate::cache::keep::catalogue::{Catalogue, LARGEST_NARINFO, Object};
+use crate::cache::keep::catalogue::{Catalogue, Object};
 use crate::cache::parallel::{self, AT_ONCE};
+use crate::cache::reader::LONGEST_NARINFO;
 use crate::cache::resume::read_small;
 use crate::cache::unpack::unpacked;
 use crate::model::{ContentAddress, Hasher, NarInfo};
@@ -47,7 +48,7 @@ pub(super) fn closures(catalogue: &Catalogue, findings: &Findings) {
 pub(super) fn contents(backend: &dyn Backend, catalogue: &Catalogue, findings: &Findings) -> Result<(), CacheError> {
     parallel::each(catalogue.objects.values(), AT_ONCE, |object| {
         let entry = EntryName::narinfo(object.path.digest());
-        let text = match read_small(backend, &entry, LARGEST_NARINFO) {
+        let text = match read_small(backend, &entry, LONGEST_NARINFO) {
             Ok(text) => text.and_then(|bytes| String::from_utf8(bytes).ok()),
             Err(CacheError::Lie { .. }) => None,
             Err(error) => return Err(error),
