@@ -110,6 +110,7 @@ impl Config {
             if let Some(reason) = config.cache.iter().find_map(CacheConfig::secret_in_a_project) {
                 return Err(ConfigError::Malformed { path, line: 1, reason });
             }
+            config.cache = config.cache.into_iter().map(CacheConfig::of_project).collect();
         }
         if let Some(dir) = machine.config_home() {
             let mut users = read(&machine.path(dir.join("kiln").join(CONFIG_FILE)))?;
@@ -255,7 +256,7 @@ mod tests {
             config.cache.iter().map(|cache| format!("{} {} {}", cache.location, cache.priority(), cache.by_user)).collect();
         assert_eq!(shown, ["https://c/team 10 true", "s3://bucket/x 50 false", "file:///srv/c 50 true"]);
         let first = &config.cache[0];
-        assert_eq!((first.trusted_keys.len(), first.signatures, first.push()), (2, 2, true));
+        assert_eq!((first.trusted_keys.len(), first.project_keys.len(), first.signatures, first.push()), (2, 0, 2, true));
         assert_eq!(first.token_file.as_deref(), Some(Path::new("/t")));
     }
 

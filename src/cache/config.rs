@@ -12,7 +12,8 @@
 //! ```
 //!
 //! The project's and the user's lists are joined. A cache that both name is one: keys add up, the larger number of signatures counts, other
-//! values of the project come first. What is secret is read from the user's file only, because a project is somebody else's.
+//! values of the project come first. What is secret is read from the user's file only, because a project is somebody else's; for the same reason its
+//! keys count in its own `store/` only, not in one that it shares with others.
 
 use std::path::{Path, PathBuf};
 
@@ -42,8 +43,10 @@ pub struct CacheConfig {
     pub location: Location,
     /// Lower ones are asked first.
     priority: Option<u32>,
-    /// Whose traces and records are believed.
+    /// Whose traces and records the user believes.
     pub trusted_keys: Vec<PublicKey>,
+    /// Whose traces and records only the project believes: that counts in its own store.
+    pub project_keys: Vec<PublicKey>,
     /// How many of them must agree.
     pub signatures: usize,
     /// A file that holds what lets kiln in.
@@ -86,15 +89,24 @@ impl TryFrom<Table> for CacheConfig {
             return Err(format!("`cache.signatures` must be between 1 and the number of trusted keys, {keys}, not {signatures}"));
         }
         let Table { priority, token_file, push, key_file, .. } = table;
-        Ok(Self { location, priority, trusted_keys, signatures, token_file, push, key_file, by_user: false })
+        let project_keys = Vec::new();
+        Ok(Self { location, priority, trusted_keys, project_keys, signatures, token_file, push, key_file, by_user: false })
     }
 }
 
 impl CacheConfig {
     /// A cache that the user names on the command line: its objects are used, and nobody's word is taken.
     pub fn new(location: Location) -> Self {
-        let (trusted_keys, by_user) = (Vec::new(), true);
-        Self { location, priority: None, trusted_keys, signatures: 1, token_file: None, push: None, key_file: None, by_user }
+        let (trusted_keys, project_keys, by_user) = (Vec::new(), Vec::new(), true);
+        Self { location, priority: None, trusted_keys, project_keys, signatures: 1, token_file: None, push: None, key_file: None, by_user }
+    }
+
+    /// As a project's file says it, which is somebody else's.
+    #[must_use]
+    pub fn of_project(mut self) -> Self {
+        self.project_keys = std::mem::take(&mut self.trusted_keys);
+        self.by_user = false;
+        self
     }
 
     /// Lower ones are asked first.
@@ -114,8 +126,8 @@ impl CacheConfig {
 
     /// Takes up what the user's file says of a cache of this address, which is less important where both say the same.
     fn join(&mut self, users: Self) {
-        let new = users.trusted_keys.into_iter().filter(|key| !self.trusted_keys.contains(key)).collect::<Vec<_>>();
-        self.trusted_keys.extend(new);
+        self.project_keys.retain(|key| !users.trusted_keys.contains(key));
+        self.trusted_keys.extend(users.trusted_keys);
         self.signatures = self.signatures.max(users.signatures);
         self.priority = self.priority.or(users.priority);
         self.push = self.push.or(users.push);

@@ -13,7 +13,7 @@ use super::error::CacheError;
 use super::location::Access;
 use super::parallel::{self, AT_ONCE};
 use super::patient::{Failure, Patience};
-use super::web::{Piece, Web, under};
+use super::web::{Piece, Web, is_worth_asking, under};
 use super::wire::{self, ListedLine};
 use crate::net::{Address, Trouble, classify_io, escape};
 
@@ -143,6 +143,9 @@ impl Backend for Http {
     }
 
     fn write(&self, name: &EntryName, source: &dyn Source, existing: Existing) -> Result<(), CacheError> {
+        if is_worth_asking(source, existing) && self.size(name)?.is_some() {
+            return Ok(());
+        }
         let put = self.web.put(&self.at(name), &self.headers(), Piece::whole(source), existing);
         put.map_err(|failure| self.failed(failure, "take", name))
     }

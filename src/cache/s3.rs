@@ -15,7 +15,7 @@ use super::location::{Access, S3Place};
 use super::parallel::{self, AT_ONCE};
 use super::patient::{Failure, Patience};
 use super::s3_settings::S3Settings;
-use super::web::{Piece, Web, under};
+use super::web::{Piece, Web, is_worth_asking, under};
 use crate::net::{Address, Trouble};
 
 /// How long a signature is good for: a request must begin before that.
@@ -213,7 +213,7 @@ impl Backend for S3 {
     }
 
     fn write(&self, name: &EntryName, source: &dyn Source, existing: Existing) -> Result<(), CacheError> {
-        if existing == Existing::Keep && source.length() > LARGE && self.size(name)?.is_some() {
+        if is_worth_asking(source, existing) && self.size(name)?.is_some() {
             return Ok(());
         }
         let key = self.key(name.as_str());

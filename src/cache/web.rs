@@ -9,6 +9,9 @@ use super::backend::{Existing, Reading, Source};
 use super::patient::{Failure, Patience, Steady};
 use crate::net::{Address, Body, Client, Method, NetError, Response, Settings, Trouble, classify_io};
 
+/// A body of this length or more is sent only after asking whether it is needed.
+const WORTH_ASKING: u64 = 1 << 20;
+
 /// Makes addresses.
 pub(super) type Addresses<'a> = &'a dyn Fn() -> Result<Address, Failure>;
 
@@ -172,6 +175,11 @@ impl Web {
 /// What a listing is of, for messages.
 pub(super) fn under(prefix: &str) -> String {
     if prefix.is_empty() { "all entries".to_owned() } else { format!("what is under {prefix}") }
+}
+
+/// Whether it is worth asking for an entry before it is sent.
+pub(super) fn is_worth_asking(source: &dyn Source, existing: Existing) -> bool {
+    existing == Existing::Keep && source.length() >= WORTH_ASKING
 }
 
 /// A part of a source's bytes.

@@ -17,7 +17,7 @@ use crate::model::{Builder, DerivationHash, Input, OutputName, SandboxLevel, Sto
 use crate::sandbox::Limits;
 use crate::store::Store;
 
-use super::cache::open::CacheArgs;
+use super::cache::open::{CacheArgs, Opener};
 use super::cache::push::{self, PushArgs};
 use super::errors::step_failure;
 use super::exit;
@@ -165,7 +165,7 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
     let start = Instant::now();
     let build = || realise(globals, &lowering, &store, &goals, &forced, &args.how);
     let report = if args.push {
-        let to = args.how.caches.to_push(&session::configure(&lowering.project)?)?;
+        let to = Opener::new(globals, &Stop::default())?.destinations(args.how.caches.urls())?;
         let outputs = |report: &Report| report.outputs.iter().flatten().cloned().collect();
         push::while_building(globals.ui(), &store, &to, &args.pushing, outputs, build)?
     } else {
@@ -216,7 +216,7 @@ pub fn realise(
     let progress = Progress::new(globals.ui());
     let reporter: &dyn Reporter = &progress;
     let fetcher = || session::fetcher(&config);
-    let caches = how.caches.open(&config)?;
+    let caches = Opener::new(globals, &options.stop)?.caches(&how.caches)?;
     let substituter = (!caches.is_empty()).then(|| Substituter::new(store, &caches, reporter, &options.stop));
     let workshop = Workshop::new(store, &lowering.sources, &fetcher, reporter, &options).with_caches(substituter.as_ref());
     let report = build::build(&workshop, &lowering.lowered.graph, goals, forced)?;
@@ -313,8 +313,8 @@ struct PlannedBuild {
 }
 
 fn dry_run(globals: &Globals, lowering: &Lowering, store: &Store, goals: &[Input], how: &BuildArgs) -> Exit {
-    let caches = how.caches.open(&session::configure(&lowering.project)?)?;
     let (progress, stop) = (Progress::new(globals.ui()), Stop::default());
+    let caches = Opener::new(globals, &stop)?.caches(&how.caches)?;
     let substituter = (!caches.is_empty()).then(|| Substituter::new(store, &caches, &progress, &stop));
     let knowledge = StoreKnowledge::new(store, &lowering.sources, how.level()).with_caches(substituter.as_ref());
     let mut planner = Planner::new(&lowering.lowered.graph, goals, &[], knowledge).map_err(BuildError::from)?;

