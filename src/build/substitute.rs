@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::cache::{CacheError, CacheSet, Claim, PullEvent, Pulled, Puller};
 use crate::fsio::{IoResultExt as _, PathError};
-use crate::model::{DerivationHash, OutputName, StorePath};
+use crate::model::{DerivationHash, Node, OutputName, StorePath};
 use crate::store::{ForeignTrace, NewDerivation, Registration, Store, StoreError};
 
 use super::event::{Event, Reporter};
@@ -179,23 +179,41 @@ impl<'a> Substituter<'a> {
     /// had is nobody's loss.
     pub(super) fn history(&self, substitute: &Substitute) -> Registration {
         let mut registration = Registration { foreign: self.take_believed(), ..Registration::default() };
-        let (Some(resolved), Some(node)) = (&substitute.resolved, &substitute.node) else { return registration };
-        if self.store.records_of_resolved(resolved).is_ok_and(|records| records.is_empty()) {
-            let caches = self.caches.caches(&|_| {});
-            let found = caches.iter().find_map(|cache| Some((cache, cache.record(resolved).ok()??)));
-            let Some((cache, signed)) = found else { return registration };
-            let mut record = signed.record;
-            let canonical = match record.derivation == node.hash {
-                true => node.derivation.canonical().ok(),
-                false => cache.derivation(&record.derivation).ok().flatten(),
-            };
-            let hints = signed.hints.to_string();
-            registration.derivations.extend(canonical.map(|canonical| NewDerivation { hash: record.derivation, canonical, hints }));
-            // The path that stands there is the other store's.
-            record.log = record.log.is_some().then(|| self.log(cache, resolved).ok().flatten()).flatten();
-            registration.foreign_records.push(record);
+        if let (Some(resolved), Some(node)) = (&substitute.resolved, &substitute.node) {
+            self.add_history(&mut registration, resolved, Some(node));
         }
         registration
+    }
+
+    /// Fetches and registers how the builds went that gave an object, as far as trusted keys say so.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn fetch_history(&self, path: &StorePath) -> Result<(), StoreError> {
+        let mut registration = Registration::default();
+        for stored in self.store.producers(path)? {
+            self.add_history(&mut registration, &stored.trace.resolved, None);
+        }
+        if registration.foreign_records.is_empty() { Ok(()) } else { self.store.register(&registration) }
+    }
+
+    fn add_history(&self, registration: &mut Registration, resolved: &DerivationHash, node: Option<&Node>) {
+        if self.store.records_of_resolved(resolved).is_ok_and(|records| !records.is_empty()) {
+            return;
+        }
+        let caches = self.caches.caches(&|_| {});
+        let found = caches.iter().find_map(|cache| Some((cache, cache.record(resolved).ok()??)));
+        let Some((cache, signed)) = found else { return };
+        let mut record = signed.record;
+        let canonical = match node.filter(|node| node.hash == record.derivation) {
+            Some(node) => node.derivation.canonical().ok(),
+            None => cache.derivation(&record.derivation).ok().flatten(),
+        };
+        let hints = signed.hints.to_string();
+        registration.derivations.extend(canonical.map(|canonical| NewDerivation { hash: record.derivation, canonical, hints }));
+        // The path that stands there is the other store's.
+        record.log = record.log.is_some().then(|| self.log(cache, resolved).ok().flatten()).flatten();
+        registration.foreign_records.push(record);
     }
 
     /// Fetches a log; gives its place, relative to the store's directory.

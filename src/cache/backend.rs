@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::io::Read;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::entry::EntryName;
 use super::error::CacheError;
@@ -96,6 +96,14 @@ pub trait Backend: Debug + Send + Sync {
     /// # Errors
     /// If it stays.
     fn remove(&self, name: &EntryName) -> Result<(), CacheError>;
+
+    /// Removes what writers left that were killed longer ago than this; gives how many pieces. Some places do that themselves.
+    ///
+    /// # Errors
+    /// If something stays.
+    fn tidy(&self, _older: Duration) -> Result<usize, CacheError> {
+        Ok(0)
+    }
 }
 
 /// Bytes in memory.

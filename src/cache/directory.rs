@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use walkdir::WalkDir;
 
@@ -130,6 +131,20 @@ impl Backend for Directory {
         let path = self.path(name);
         present(fs::remove_file(&path)).at("remove", &path)?;
         Ok(())
+    }
+
+    fn tidy(&self, older: Duration) -> Result<usize, CacheError> {
+        let mut removed = 0;
+        // What cannot be seen is not this cache's to tidy.
+        for found in self.walk("").into_iter().filter_map(Result::ok) {
+            let is_partial = found.file_name().as_encoded_bytes().starts_with(PARTIAL.as_bytes()) && found.file_type().is_file();
+            let age = || found.metadata().ok()?.modified().ok()?.elapsed().ok();
+            if is_partial && age().is_some_and(|age| age >= older) {
+                present(fs::remove_file(found.path())).at("remove", found.path())?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `kiln info`: what is known about a target, and where each file of a merged one comes from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
@@ -13,12 +13,14 @@ use crate::fsio::IoResultExt;
 use crate::model::{BuildRecord, BuildStatus, DerivationHash, Input, PathInfo, SandboxLevel, Sha256, StorePath};
 use crate::store::Store;
 
+use super::cache::ask;
+use super::cache::open::CacheArgs;
 use super::failure::Failure;
 use super::session::{self, Found, Globals, ParamArgs};
-use super::ui::{BOLD, bytes, paint, seconds, table};
+use super::ui::{BOLD, bytes, harmless, paint, seconds, table};
 use super::{Exit, exit};
 
-/// Tell what is known about a target
+/// Tell what is known about a target; caches are asked about one that was never built or pulled here
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kiln info libpython\n  kiln info runtime --manifest")]
 pub struct Args {
@@ -29,6 +31,8 @@ pub struct Args {
     manifest: bool,
     #[command(flatten)]
     params: ParamArgs,
+    #[command(flatten)]
+    caches: CacheArgs,
 }
 
 #[derive(Serialize)]
@@ -40,6 +44,8 @@ struct Info {
     object: Option<PathInfo>,
     closure_size: Option<u64>,
     record: Option<BuildRecord>,
+    /// Keys that vouch for it, if another machine built it.
+    signers: BTreeSet<String>,
 }
 
 /// Runs the command.
@@ -48,7 +54,11 @@ struct Info {
 /// If the target was never built here.
 pub fn run(globals: &Globals, args: &Args) -> Exit {
     let found = session::find(globals, &args.params, &args.target)?;
-    let store = globals.open_existing_store()?;
+    let store = ask::store(globals, &args.caches)?;
+    let known = known_path(&found, &store, &args.target).and_then(|path| record(&store, &found, &path));
+    if !matches!(known, Ok(Some(_))) {
+        ask::history(globals, &store, &found, &args.caches)?;
+    }
     let path = known_path(&found, &store, &args.target)?;
     let record = record(&store, &found, &path)?;
     if args.manifest {
@@ -60,7 +70,8 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
         None => None,
     };
     let derivation = found.derivation;
-    let info = Info { target: args.target.clone(), derivation, physical: store.physical(&path), path, object, closure_size, record };
+    let (target, physical, signers) = (args.target.clone(), store.physical(&path), signers(&store, &path)?);
+    let info = Info { target, derivation, physical, path, object, closure_size, record, signers };
     globals.ui().print(&info, render)?;
     Ok(exit::OK)
 }
@@ -77,6 +88,15 @@ pub fn known_path(found: &Found, store: &Store, target: &str) -> Result<StorePat
     path.ok_or_else(|| {
         Failure::request(format!("`{target}` was not built here as its recipe is now")).hint(format!("`kiln build {target}` builds it"))
     })
+}
+
+/// Who says that a build gives `path`, beside this store.
+fn signers(store: &Store, path: &StorePath) -> Result<BTreeSet<String>, Failure> {
+    let mut signers = BTreeSet::new();
+    for stored in store.producers(path)? {
+        signers.extend(store.signatures_of(&stored.trace)?.into_iter().map(|(signer, _)| signer));
+    }
+    Ok(signers)
 }
 
 /// The record of the build that made `path`; that of this very derivation, if there is one.
@@ -107,6 +127,7 @@ fn render(info: &Info) -> String {
         let time = seconds(std::time::Duration::from_millis(record.duration_ms));
         let memory = record.peak_kib.map(|kib| format!(", peak memory {}", bytes(kib * 1024))).unwrap_or_default();
         rows.push(vec!["built".to_owned(), format!("in {time}{memory}, sandbox {}", record.level)]);
+        rows.extend(info.signers.iter().map(|signer| vec!["vouched for by".to_owned(), harmless(signer)]));
         if let BuildStatus::Failed(why) = &record.status {
             rows.push(vec!["failed".to_owned(), why.clone()]);
         }

@@ -10,11 +10,13 @@ use crate::fsio::IoResultExt;
 use crate::model::{BuildRecord, BuildStatus};
 use crate::store::Store;
 
+use super::cache::ask;
+use super::cache::open::CacheArgs;
 use super::failure::Failure;
-use super::session::{self, Globals, ParamArgs};
+use super::session::{self, Found, Globals, ParamArgs};
 use super::{Exit, exit};
 
-/// Show the log of a target's latest build
+/// Show the log of a target's latest build; caches are asked for one that was never built or pulled here
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kiln log libpython\n  kiln log host-python-3.11.2 | grep -i warning")]
 pub struct Args {
@@ -22,6 +24,8 @@ pub struct Args {
     target: String,
     #[command(flatten)]
     params: ParamArgs,
+    #[command(flatten)]
+    caches: CacheArgs,
 }
 
 #[derive(Serialize)]
@@ -35,8 +39,8 @@ struct Logged {
 /// # Errors
 /// If nothing of that name was built here.
 pub fn run(globals: &Globals, args: &Args) -> Exit {
-    let store = globals.open_existing_store()?;
-    let record = latest_record(globals, &store, &args.target, &args.params)?;
+    let store = ask::store(globals, &args.caches)?;
+    let record = latest_record(globals, &store, args)?;
     let log = record.log.as_ref().map(|log| store.dir().join(log));
     if globals.json {
         globals.ui().print(&Logged { record, log }, |_| String::new())?;
@@ -53,14 +57,15 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
 }
 
 /// The latest build of a target, or of the derivation with that name.
-///
-/// # Errors
-/// If there is none.
-pub fn latest_record(globals: &Globals, store: &Store, target: &str, params: &ParamArgs) -> Result<BuildRecord, Failure> {
+fn latest_record(globals: &Globals, store: &Store, args: &Args) -> Result<BuildRecord, Failure> {
+    let target = &args.target;
     // Also a name that no recipe has any more may have been built.
-    let found = session::find(globals, params, target).ok();
-    let name = found.and_then(|found| Some(found.lowering.lowered.graph.get(&found.derivation)?.derivation.name.to_string()));
-    let name = name.unwrap_or_else(|| target.to_owned());
+    let found = session::find(globals, &args.params, target).ok();
+    let own_name = |found: &Found| Some(found.lowering.lowered.graph.get(&found.derivation)?.derivation.name.to_string());
+    let name = found.as_ref().and_then(own_name).unwrap_or_else(|| target.clone());
+    if let Some(found) = found.filter(|_| store.records_of_name(&name, 1).is_ok_and(|records| records.is_empty())) {
+        ask::history(globals, store, &found, &args.caches)?;
+    }
     let missing = || {
         Failure::request(format!("nothing called `{name}` was built in this store"))
             .hint(format!("`kiln build {target}` builds it; a name as in `kiln show` works too"))

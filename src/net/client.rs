@@ -26,6 +26,9 @@ const KEPT: usize = 16;
 /// An explanation that does not come in so many pieces costs a connection.
 const MOST_READS: usize = 4;
 
+/// Bytes that are kept of it.
+const LONGEST_EXPLANATION: usize = 200;
+
 /// Headers that are secrets of the server they are meant for.
 const SECRETS: [&str; 2] = ["authorization", "cookie"];
 
@@ -254,17 +257,17 @@ fn target(address: &Address, response: &http::Response<ureq::Body>) -> Result<Ad
     Ok(next)
 }
 
-/// What an answer means that brings no file. A short explanation that comes with it is read and forgotten, so that the connection can be
-/// used again: most answers of some caches are that they do not have something.
+/// What an answer means that brings no file. A short explanation that comes with it is read to its end, so that the connection can be used again:
+/// most answers of some caches are that they do not have something.
 fn refused(response: http::Response<ureq::Body>) -> Trouble {
     let trouble = refusal(response.status().as_u16(), text(&response, "retry-after"));
-    let (mut body, mut buffer) = (response.into_body().into_reader(), [0; 4 << 10]);
+    let is_text = text(&response, "content-type").is_some_and(|kind| kind.starts_with("text/plain"));
+    let (mut body, mut buffer, mut explanation) = (response.into_body().into_reader(), [0; 4 << 10], Vec::new());
     for _ in 0..MOST_READS {
-        if !matches!(body.read(&mut buffer), Ok(1..)) {
-            break;
-        }
+        let Ok(count @ 1..) = body.read(&mut buffer) else { break };
+        explanation.extend_from_slice(&buffer[..count.min(LONGEST_EXPLANATION.saturating_sub(explanation.len()))]);
     }
-    trouble
+    if is_text { trouble.explained(&explanation) } else { trouble }
 }
 
 fn too_many_redirects() -> Trouble {

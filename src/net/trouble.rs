@@ -35,6 +35,21 @@ impl Trouble {
     pub fn passing(reason: impl Into<String>) -> Self {
         Self::Passing { reason: reason.into(), after: None }
     }
+
+    /// With the first line of what the server says to it, unless it is only that something is not there.
+    #[must_use]
+    pub(super) fn explained(mut self, text: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(text);
+        let line = text.lines().next().unwrap_or_default().trim();
+        if let Self::Passing { reason, .. } | Self::Refused(reason) | Self::Status { reason, .. } = &mut self
+            && !line.is_empty()
+        {
+            // Anybody may have written it.
+            let harmless: String = line.chars().filter(|letter| !letter.is_control()).collect();
+            reason.push_str(&format!(": {harmless}"));
+        }
+        self
+    }
 }
 
 impl From<NetError> for Trouble {
@@ -123,6 +138,17 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_server_says_to_it_is_told_in_one_harmless_line() {
+        let said = |status, text: &[u8]| match refusal(status, None).explained(text) {
+            Trouble::Gone(reason) | Trouble::Refused(reason) | Trouble::Passing { reason, .. } | Trouble::Status { reason, .. } => reason,
+            Trouble::Setup(error) => error.to_string(),
+        };
+        assert_eq!(said(403, b"this needs a token\x1b[31m\nmore"), "it forbids access (status 403): this needs a token[31m");
+        assert_eq!(said(404, b"nothing here"), "it does not have the file (status 404)");
+        assert_eq!(said(503, b"\n"), "it is in trouble (status 503)");
+    }
 
     #[test]
     fn retry_after_is_read_in_both_forms() {

@@ -65,11 +65,16 @@ pub struct CollectReport {
     pub statements: usize,
     /// Descriptions that could not be read and went.
     pub unreadable: usize,
+    /// Pieces of entries that writers left who were killed.
+    pub partial: usize,
     /// Leases of pushes that were running, or ended during a collection.
     pub leases: usize,
     /// Whether it took so long that what was read first may no longer hold; another collection goes on.
     pub unfinished: bool,
 }
+
+/// Nobody writes at one entry for so long.
+pub(in crate::cache) const PARTIAL_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Collects.
 ///
@@ -108,6 +113,9 @@ pub(super) fn collect_timed(backend: &dyn Backend, options: &CollectOptions<'_>,
         collection.statements()?;
     }
     collection.remove(&leases.stale)?;
+    if !options.dry_run {
+        collection.report.partial = backend.tidy(PARTIAL_AGE)?;
+    }
     Ok(collection.report)
 }
 

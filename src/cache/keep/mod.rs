@@ -65,6 +65,8 @@ mod timing;
 mod verify;
 
 pub use catalogue::{Catalogue, NarFile, Object, Unreadable};
+#[cfg(feature = "server")]
+pub(super) use collect::PARTIAL_AGE;
 pub use collect::{CollectOptions, CollectReport, collect};
 pub use lease::Lease;
 #[cfg(feature = "server")]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::cache::backend::Backend as _;
 use crate::cache::directory::Directory;
 use crate::cache::entry::EntryName;
+use crate::cache::keep::PARTIAL_AGE;
 use crate::model::StoreDigest;
 
 use super::answer::Server;
@@ -39,6 +40,8 @@ impl Server {
     }
 
     fn keep_scanning(&self) {
+        // What stays is looked at again with the next start.
+        let _ = Directory::new(self.files.dir().to_owned()).tidy(PARTIAL_AGE);
         while !self.is_stopping() {
             let start = Instant::now();
             self.scan_objects();

@@ -89,6 +89,9 @@ fn render(report: &CollectReport, list: bool) -> String {
     if report.statements > 0 {
         text.push_str(&format!("{verb} {} traces, records, logs and derivations\n", report.statements));
     }
+    if report.partial > 0 {
+        text.push_str(&format!("removed {} files that killed pushes left\n", report.partial));
+    }
     if report.unreadable > 0 {
         text.push_str(&format!("{verb} {} descriptions that cannot be read\n", report.unreadable));
     }

@@ -1,5 +1,6 @@
 //! `kiln cache …`: binary caches that machines share.
 
+pub mod ask;
 mod gc;
 mod info;
 mod keygen;

@@ -4,17 +4,16 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::build::plan::{Planner, Step};
-use crate::build::{BuildError, Stop, StoreKnowledge, Substituter};
+use crate::build::Stop;
 use crate::cache::{CacheSet, Pulled, Puller};
 use crate::cli::failure::Failure;
-use crate::cli::progress::Progress;
 use crate::cli::session::{self, Globals, ParamArgs};
 use crate::cli::ui::{DIM, GREEN, bytes, paint};
 use crate::cli::{Exit, build, exit};
-use crate::model::{Input, SandboxLevel, StorePath};
+use crate::model::StorePath;
 use crate::store::Store;
 
+use super::ask;
 use super::open::{Opener, TrustArgs};
 use super::progress::Transfer;
 
@@ -76,21 +75,11 @@ fn object(globals: &Globals, args: &Args, store: &Store, caches: &CacheSet, stop
         return Ok(path);
     }
     let found = session::find(globals, &args.params, text)?;
-    let progress = Progress::new(globals.ui());
-    let substituter = Substituter::new(store, caches, &progress, stop);
-    let knowledge = StoreKnowledge::new(store, &found.lowering.sources, SandboxLevel::Strict).with_caches(Some(&substituter));
-    let goal = Input::Output { derivation: found.derivation, output: found.output.clone() };
-    let mut planner = Planner::new(&found.lowering.lowered.graph, &[goal], &[], knowledge).map_err(BuildError::from)?;
-    if let Some(path) = planner.known_output(&found.derivation, &found.output) {
-        let path = path.clone();
-        substituter.keep_believed()?;
-        return Ok(path);
-    }
-    let unknown = std::iter::from_fn(|| planner.next_step()).find_map(|step| match step {
-        Step::Realise(realise) => Some(realise.resolved.name.to_string()),
-        _ => None,
-    });
-    let reason = unknown.map(|name| format!(": `{name}` with these inputs is unknown to them")).unwrap_or_default();
+    let unknown = match ask::output(globals, store, &found, caches, stop)? {
+        Ok(path) => return Ok(path),
+        Err(unknown) => unknown,
+    };
+    let reason = if unknown.is_empty() { unknown } else { format!(": `{unknown}` with these inputs is unknown to them") };
     let failure = Failure::new(format!("no trusted key in these caches says what `{text}` is{reason}"));
     Err(failure.hint("`--trusted-key NAME:KEY` says whom to believe; `kiln build --cache URL` builds what is missing"))
 }

@@ -138,3 +138,19 @@ targets = {"all": all}
     assert!(made(&outcome).is_empty() && outcome.json()["pulled"]["objects"] == 41, "{outcome}");
     second.sound();
 }
+
+#[test]
+fn how_something_was_built_that_is_not_needed_here_can_be_asked_for() {
+    let (shared, _first) = Shared::filled();
+    let second = Project::new().recipe(RECIPE);
+    second.kiln(["log", "tool"]).code(2).stderr_has("is not a kiln store");
+    let (url, key) = (shared.url(), shared.public());
+    let trusting = ["--cache", &url, "--trusted-key", &key];
+    second.kiln([&["log", "tool"], &trusting[..2]].concat()).code(2);
+    second.kiln([&["log", "tool"], &trusting[..]].concat()).success().stdout_has("making the tool");
+    // Known from then on, though there is no object.
+    second.kiln(["log", "tool"]).success().stdout_has("making the tool");
+    second.kiln(["info", "tool"]).success().stdout_has("known, but not in this store").stdout_has("sandbox strict").stdout_has("team-1");
+    second.kiln([&["info", "app"], &trusting[..]].concat()).success().stdout_has("input tool");
+    assert!(second.objects().is_empty());
+}

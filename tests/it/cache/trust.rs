@@ -140,6 +140,6 @@ fn a_projects_own_word_on_keys_counts_in_its_own_store_only() {
     all_built(&outcome);
     second.delete_store();
     second.write("../home/.config/kiln/kiln.toml", &config);
-    let outcome = second.kiln(["build", "--json", "app"]).success().stderr("");
+    let outcome = second.kiln(["build", "--json", "app"]).success().stderr_lacks("own store only");
     assert!(made(&outcome).is_empty(), "{outcome}");
 }

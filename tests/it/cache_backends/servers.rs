@@ -145,7 +145,8 @@ fn environment() -> Result<&'static Path, String> {
 
 fn install(dir: &Path) -> Result<(), String> {
     // The system's Python first: another one may lie where only its owner can reach it, and the programs are for everybody.
-    let has_pip = |python: &&str| Command::new(python).args(["-m", "pip", "--version"]).output().is_ok_and(|output| output.status.success());
+    let has_pip =
+        |python: &&str| Command::new(python).args(["-m", "pip", "--version"]).output().is_ok_and(|output| output.status.success());
     let python = ["/usr/bin/python3", "python3"].into_iter().find(has_pip).ok_or("there is no Python with pip here")?;
     let mut command = Command::new(python);
     command.args("-m pip install --quiet --disable-pip-version-check --retries 1 --timeout 10 --target".split(' ')).arg(dir);
@@ -178,7 +179,8 @@ impl S3Server {
         }
         let mut command = which.command.to_vec();
         command[0] = program.to_str().unwrap();
-        let process = Process::start(&command, dir.path(), port, &[("PYTHONPATH", environment.to_str().unwrap())]).ok_or("it does not start")?;
+        let process =
+            Process::start(&command, dir.path(), port, &[("PYTHONPATH", environment.to_str().unwrap())]).ok_or("it does not start")?;
         let server = Self { _dir: dir, port, _process: process };
         if !which.keeps_files {
             server.make_bucket();

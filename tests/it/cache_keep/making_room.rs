@@ -71,6 +71,19 @@ fn what_cannot_be_read_stops_a_collection_until_it_is_told_otherwise() {
 }
 
 #[test]
+fn what_killed_writers_left_goes_once_it_is_old() {
+    let cache = Cache::new();
+    for (name, age) in [("nar/.kiln-old", 2 * DAY), (".kiln-old", 2 * DAY), ("nar/.kiln-new", DAY / 2), ("nar/.other", 2 * DAY)] {
+        cache.write(name, "half an entry");
+        let then = std::fs::FileTimes::new().set_modified(std::time::SystemTime::now() - age);
+        fs::File::open(cache.file(name)).unwrap().set_times(then).unwrap();
+    }
+    cache.kiln("gc", &["--older-than", "30d", "--dry-run"]).success();
+    cache.kiln("gc", &["--older-than", "30d"]).success().stdout_has("removed 2 files that killed pushes left");
+    assert!(cache.file("nar/.kiln-new").exists() && cache.file("nar/.other").exists() && !cache.file("nar/.kiln-old").exists());
+}
+
+#[test]
 fn wrong_requests_are_told() {
     let cache = Cache::new();
     let gone = "/kiln/store/8k90pkn2fan0wl15k96v2md0n20vgdrp-dep";
