@@ -178,16 +178,29 @@ fi
 #   push, kiln  all entries are synced before the command ends, and NARs before the descriptions that lead to them
 #   push, Nix   nothing
 # Each preparation ends with `sync`, so that nobody writes back what another has left. `syncfs` writes back what other programs on the
-# machine have just written to that file system too: only on a quiet one does the wall time mean much.
+# machine have just written to that file system too: only on a quiet one does the wall time mean much. What holds many files is put aside
+# and deleted at the end: for a minute and more, ext4 looks at every inode that was deleted before it takes one for a new file, and making
+# files then costs ten times as much, by chance for one side or the other.
 
 copies=$W/copy
+export ASIDE=$copies/aside
 kiln_nix="env NIX_STORE_DIR=/kiln/store nix"
+
+# fresh DIR: makes sure that it is not there.
+fresh() {
+  if [ -e "$1" ] && [ "$(find "$1" | head -n 500 | wc -l)" = 500 ]; then
+    mkdir -p "$ASIDE"
+    mv "$1" "$(mktemp -d "$ASIDE/XXXXXX")"
+  fi
+  rm -rf "$1" "$XDG_CACHE_HOME/nix"
+  sync
+}
+export -f fresh
 
 # small_closure STORE: FAN small objects, and one that refers to all of them; prints its path.
 small_closure() {
-  rm -rf "$copies/small"
-  mkdir -p "$copies/small"
   local number
+  mkdir -p "$copies/small"
   for ((number = 0; number < FAN; number++)); do
     { echo "object $number"; cat "$W/src/lib.nix"; } > "$copies/small/o$number"
   done
@@ -199,15 +212,15 @@ small_closure() {
 copy_both() {
   local name=$1 path=$2 nix_from="local?root=$copies/nix-has" kiln_from="$copies/kiln-has"
   compare "pull $name" 1 "$RUNS" \
-    --prepare-peer "rm -rf $copies/nix-new $HOME/.cache/nix; sync" --prepare-kiln "rm -rf $copies/kiln-new; sync" \
+    --prepare-peer "fresh $copies/nix-new" --prepare-kiln "fresh $copies/kiln-new" \
     --peer "$kiln_nix copy --from file://$copies/cache --to local?root=$copies/nix-new $path" \
     --kiln "$KILN cache pull --store $copies/kiln-new --from file://$copies/cache $path"
   [ "$("$KILN" store closure --store "$copies/kiln-new" "$path" | wc -l)" = "$(nix_closure "$copies/nix-new" "$path" | wc -l)" ]
   compare "push $name" 1 "$RUNS" \
-    --prepare-peer "rm -rf $copies/by-nix $HOME/.cache/nix; sync" --prepare-kiln "rm -rf $copies/by-kiln; sync" \
+    --prepare-peer "fresh $copies/by-nix" --prepare-kiln "fresh $copies/by-kiln" \
     --peer "$kiln_nix copy --from $nix_from --to file://$copies/by-nix?compression=zstd $path" \
     --kiln "$KILN cache push --store $kiln_from --to file://$copies/by-kiln $path"
-  compare "push $name again" 1 "$RUNS" --prepare-peer "rm -rf $HOME/.cache/nix; sync" --prepare-kiln sync \
+  compare "push $name again" 1 "$RUNS" --prepare-peer sync --prepare-kiln sync \
     --peer "$kiln_nix copy --from $nix_from --to file://$copies/by-nix?compression=zstd $path" \
     --kiln "$KILN cache push --store $kiln_from --to file://$copies/by-kiln $path"
   notes+=("$name: $(nix_closure "$copies/nix-new" "$path" | wc -l) objects; the cache on disk, apparent size and blocks: \
@@ -218,21 +231,20 @@ size_of() { echo "$(du -sm --apparent-size "$1" | cut -f1) / $(du -sm "$1" | cut
 
 # copy_section NAME COMMAND...: the command puts a closure into the store that it gets as its last word, and prints its path.
 copy_section() {
-  local name=$1 path
+  local name=$1 path dir
   shift
-  rm -rf "$copies"
-  mkdir -p "$copies"
+  for dir in kiln-has kiln-new nix-has nix-new by-kiln by-nix cache; do fresh "$copies/$dir"; done
   path=/kiln/store/$(basename "$("$@" "$copies/kiln-has")")
   "$KILN" cache push --store "$copies/kiln-has" --to "file://$copies/cache" "$path" >> log 2>&1
   $kiln_nix copy --from "file://$copies/cache" --to "local?root=$copies/nix-has" "$path" >> log 2>&1
   copy_both "$name" "$path"
-  rm -rf "$copies"
 }
 one_object() { "$KILN" store add --store "$2" "$1"; }
 
 notes=()
 if wants copy; then
   trap 'rm -rf "$copies"' EXIT
+  mkdir -p "$copies"
   warm_tree large "$LARGE"
   copy_section "$((FAN + 1)) small objects" small_closure
   copy_section "an object of $FILES files, $TREE_MB MiB" one_object tree
