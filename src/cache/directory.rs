@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Seek, SeekFrom};
+use std::io::{self, BufReader, ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,9 @@ use crate::fsio::{IoResultExt as _, PathError, sync_dir};
 
 /// What files that are still being written are called; no entry's name starts with a dot.
 pub(super) const PARTIAL: &str = ".kiln-";
+
+/// Bytes that are copied at once.
+const BUFFER: usize = 256 << 10;
 
 /// Small entries that are written at once.
 const BATCH: usize = 128;
@@ -155,7 +158,8 @@ fn write_aside(path: &Path, source: &dyn Source, sync: bool) -> Result<TempPath,
     let parent = parent(path);
     fs::create_dir_all(parent).at("create", parent)?;
     let mut file = tempfile::Builder::new().prefix(PARTIAL).tempfile_in(parent).at("create a file in", parent)?;
-    let copied = source.open().and_then(|mut bytes| io::copy(&mut bytes, &mut file)).at("write", path)?;
+    let buffer = usize::try_from(source.length()).map_or(BUFFER, |length| length.min(BUFFER));
+    let copied = source.open().and_then(|bytes| io::copy(&mut BufReader::with_capacity(buffer, bytes), &mut file)).at("write", path)?;
     if copied != source.length() {
         return Err(PathError::new("write", path, io::Error::other("its source changed meanwhile")));
     }
