@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Runs kiln beside Debian's Nix on the same work in the same run, and prints how they compare. See benches/README.md.
-#   usage:  benches/against-nix.sh WORKDIR [section...]     sections: noop cold linear hash tree gc   (default: all)
-#   knobs:  KILN=target/release/kiln RUNS=5 CHAIN=100 FAN=1000 FILES=50000 TREE_MB=1024 JOBS=<cores>
+#   usage:  benches/against-nix.sh WORKDIR [section...]     sections: noop cold linear hash tree copy gc   (default: all)
+#   knobs:  KILN=target/release/kiln RUNS=5 CHAIN=100 FAN=1000 FILES=50000 TREE_MB=1024 LARGE=64 JOBS=<cores>
 # Needs (Debian): nix-bin busybox-static python3. As root, because Nix's sandbox needs it. Downloads nothing; touches only WORKDIR.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 W=${1:?usage: against-nix.sh WORKDIR [section...]}
 shift
-SECTIONS=${*:-noop cold linear hash tree gc}
+SECTIONS=${*:-noop cold linear hash tree copy gc}
 KILN=$(realpath "${KILN:-$here/../target/release/kiln}")
-RUNS=${RUNS:-5} CHAIN=${CHAIN:-100} FAN=${FAN:-1000} FILES=${FILES:-50000} TREE_MB=${TREE_MB:-1024} JOBS=${JOBS:-$(nproc)}
+RUNS=${RUNS:-5} CHAIN=${CHAIN:-100} FAN=${FAN:-1000} FILES=${FILES:-50000} TREE_MB=${TREE_MB:-1024} LARGE=${LARGE:-64} \
+  JOBS=${JOBS:-$(nproc)}
 BUSYBOX=${BUSYBOX:-$(command -v busybox || true)}
-for tool in nix-build nix-store nix-hash python3 "$KILN" "$BUSYBOX"; do
+for tool in nix nix-build nix-store nix-hash python3 "$KILN" "$BUSYBOX"; do
   command -v "$tool" >/dev/null || { echo "missing: ${tool:-busybox}" >&2; exit 2; }
 done
 mkdir -p "$W"
@@ -141,9 +142,13 @@ if wants linear; then
   done
 fi
 
-if wants hash || wants tree; then
-  [ -f tree.made ] || { python3 "$here/make_tree.py" tree "$FILES" "$TREE_MB" && touch tree.made; }
-  find tree -type f -exec cat {} + > /dev/null # into the page cache
+# warm_tree DIR FILES: a tree of TREE_MB, made if it is not there, and in the page cache.
+warm_tree() {
+  [ -f "$1.made" ] || { python3 "$here/make_tree.py" "$1" "$2" "$TREE_MB" && touch "$1.made"; }
+  find "$1" -type f -exec cat {} + > /dev/null
+}
+if wants hash || wants tree || wants copy; then
+  warm_tree tree "$FILES"
 fi
 
 if wants hash; then
@@ -164,6 +169,88 @@ if wants tree; then
     --prepare-kiln "$KILN store add $W/tree" --kiln "$KILN gc"
 fi
 
+# --- copies: the same closure, from the same cache, into an empty store; and from a store into an empty cache ---------------------------
+#
+# Both pack with zstd's level 3 (kiln's default; Nix's `compression-level`, left alone, is libarchive's), and sign nothing: content-addressed
+# objects need no signature. Each does what it does by default for a power cut, and that is not the same:
+#   pull, kiln  `syncfs` of the store's file system, then one SQLite transaction that is synced: an object that is valid has its bytes
+#   pull, Nix   SQLite's log at its checkpoints; the objects' own bytes are not synced (`sync-before-registering` is off by default)
+#   push, kiln  all entries are synced before the command ends, and NARs before the descriptions that lead to them
+#   push, Nix   nothing
+# Each preparation ends with `sync`, so that nobody writes back what another has left. `syncfs` writes back what other programs on the
+# machine have just written to that file system too: only on a quiet one does the wall time mean much. What holds many files is put aside
+# and deleted at the end: for a minute and more, ext4 looks at every inode that was deleted before it takes one for a new file, and making
+# files then costs ten times as much, by chance for one side or the other.
+
+copies=$W/copy
+export ASIDE=$copies/aside
+kiln_nix="env NIX_STORE_DIR=/kiln/store nix"
+
+# fresh DIR: makes sure that it is not there.
+fresh() {
+  if [ -e "$1" ] && [ "$(find "$1" | head -n 500 | wc -l)" = 500 ]; then
+    mkdir -p "$ASIDE"
+    mv "$1" "$(mktemp -d "$ASIDE/XXXXXX")"
+  fi
+  rm -rf "$1" "$XDG_CACHE_HOME/nix"
+  sync
+}
+export -f fresh
+
+# small_closure STORE: FAN small objects, and one that refers to all of them; prints its path.
+small_closure() {
+  local number
+  mkdir -p "$copies/small"
+  for ((number = 0; number < FAN; number++)); do
+    { echo "object $number"; cat "$W/src/lib.nix"; } > "$copies/small/o$number"
+  done
+  "$KILN" store add --store "$1" "$copies"/small/o* | sed 's|.*/|/kiln/store/|' > "$copies/small/top"
+  "$KILN" store add --store "$1" --scan "$copies/small/top"
+}
+
+# copy_both NAME PATH: pulls and pushes what kiln's store and then the cache and Nix's store below $copies hold.
+copy_both() {
+  local name=$1 path=$2 nix_from="local?root=$copies/nix-has" kiln_from="$copies/kiln-has"
+  compare "pull $name" 1 "$RUNS" \
+    --prepare-peer "fresh $copies/nix-new" --prepare-kiln "fresh $copies/kiln-new" \
+    --peer "$kiln_nix copy --from file://$copies/cache --to local?root=$copies/nix-new $path" \
+    --kiln "$KILN cache pull --store $copies/kiln-new --from file://$copies/cache $path"
+  [ "$("$KILN" store closure --store "$copies/kiln-new" "$path" | wc -l)" = "$(nix_closure "$copies/nix-new" "$path" | wc -l)" ]
+  compare "push $name" 1 "$RUNS" \
+    --prepare-peer "fresh $copies/by-nix" --prepare-kiln "fresh $copies/by-kiln" \
+    --peer "$kiln_nix copy --from $nix_from --to file://$copies/by-nix?compression=zstd $path" \
+    --kiln "$KILN cache push --store $kiln_from --to file://$copies/by-kiln $path"
+  compare "push $name again" 1 "$RUNS" --prepare-peer sync --prepare-kiln sync \
+    --peer "$kiln_nix copy --from $nix_from --to file://$copies/by-nix?compression=zstd $path" \
+    --kiln "$KILN cache push --store $kiln_from --to file://$copies/by-kiln $path"
+  notes+=("$name: $(nix_closure "$copies/nix-new" "$path" | wc -l) objects; the cache on disk, apparent size and blocks: \
+Nix $(size_of "$copies/by-nix"), kiln $(size_of "$copies/by-kiln")")
+}
+nix_closure() { $kiln_nix path-info --store "local?root=$1" --recursive "$2"; }
+size_of() { echo "$(du -sm --apparent-size "$1" | cut -f1) / $(du -sm "$1" | cut -f1) MiB"; }
+
+# copy_section NAME COMMAND...: the command puts a closure into the store that it gets as its last word, and prints its path.
+copy_section() {
+  local name=$1 path dir
+  shift
+  for dir in kiln-has kiln-new nix-has nix-new by-kiln by-nix cache; do fresh "$copies/$dir"; done
+  path=/kiln/store/$(basename "$("$@" "$copies/kiln-has")")
+  "$KILN" cache push --store "$copies/kiln-has" --to "file://$copies/cache" "$path" >> log 2>&1
+  $kiln_nix copy --from "file://$copies/cache" --to "local?root=$copies/nix-has" "$path" >> log 2>&1
+  copy_both "$name" "$path"
+}
+one_object() { "$KILN" store add --store "$2" "$1"; }
+
+notes=()
+if wants copy; then
+  trap 'rm -rf "$copies"' EXIT
+  mkdir -p "$copies"
+  warm_tree large "$LARGE"
+  copy_section "$((FAN + 1)) small objects" small_closure
+  copy_section "an object of $FILES files, $TREE_MB MiB" one_object tree
+  copy_section "an object of $LARGE files, $TREE_MB MiB" one_object large
+fi
+
 if wants gc; then
   # Everything old goes first, so that both then collect the same objects.
   fill="cd $W && salt && $(nix_build fan "$FAN") && $(kiln_build fan "$FAN")"
@@ -172,4 +259,5 @@ if wants gc; then
   compare "collect a fan-out of $FAN" 1 3 --prepare-peer "$fill" --peer "nix-store --gc" --kiln "$KILN gc"
 fi
 echo
+[ ${#notes[@]} = 0 ] || printf '%s\n' "${notes[@]}"
 echo "load now $(cut -d' ' -f1-3 /proc/loadavg); every run is in $results"

@@ -85,6 +85,19 @@ pub trait Backend: Debug + Send + Sync {
     /// If it cannot be written, or this is a place to read from only.
     fn write(&self, name: &EntryName, source: &dyn Source, existing: Existing) -> Result<(), CacheError>;
 
+    /// How many small entries are best written at once, by [`Backend::write_all`].
+    fn batch(&self) -> usize {
+        1
+    }
+
+    /// Writes several entries, each whole or not at all. All are there when this returns, and some may be if it fails.
+    ///
+    /// # Errors
+    /// If one cannot be written.
+    fn write_all(&self, entries: &[(EntryName, &dyn Source)], existing: Existing) -> Result<(), CacheError> {
+        entries.iter().try_for_each(|(name, source)| self.write(name, *source, existing))
+    }
+
     /// Calls `each` for every entry whose name starts with `prefix`, in no particular order.
     ///
     /// # Errors

@@ -1,15 +1,16 @@
 //! A cache in a directory (`file://`): what any static web server can serve.
 //!
 //! A file is written under a name that no entry has and renamed when it is whole, so readers, this program's or a web server's, see whole
-//! entries only. It is synced before: an entry that is there survives a power cut.
+//! entries only. It is synced before: an entry that is there survives a power cut. Many small ones are synced all at once (`syncfs`).
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Seek, SeekFrom};
+use std::io::{self, BufReader, ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tempfile::TempPath;
 use walkdir::WalkDir;
 
 use super::backend::{Backend, Existing, Listed, Reading, Source};
@@ -20,6 +21,15 @@ use crate::fsio::{IoResultExt as _, PathError, sync_dir};
 
 /// What files that are still being written are called; no entry's name starts with a dot.
 pub(super) const PARTIAL: &str = ".kiln-";
+
+/// Bytes that are copied at once.
+const BUFFER: usize = 256 << 10;
+
+/// Small entries that are written at once.
+const BATCH: usize = 128;
+
+/// From so many on one `syncfs` costs less than syncing each.
+const MANY: usize = 8;
 
 /// A directory.
 #[derive(Debug)]
@@ -37,6 +47,11 @@ impl Directory {
     /// Where an entry lies.
     pub fn path(&self, name: &EntryName) -> PathBuf {
         self.dir.join(name.as_str())
+    }
+
+    fn open(&self) -> Result<File, PathError> {
+        fs::create_dir_all(&self.dir).at("create", &self.dir)?;
+        File::open(&self.dir).at("open", &self.dir)
     }
 
     fn walk(&self, prefix: &str) -> WalkDir {
@@ -83,29 +98,30 @@ impl Backend for Directory {
     }
 
     fn write(&self, name: &EntryName, source: &dyn Source, existing: Existing) -> Result<(), CacheError> {
-        if existing == Existing::Keep && self.size(name)?.is_some() {
-            return Ok(());
+        self.write_all(&[(name.clone(), source)], existing)
+    }
+
+    fn batch(&self) -> usize {
+        BATCH
+    }
+
+    fn write_all(&self, entries: &[(EntryName, &dyn Source)], existing: Existing) -> Result<(), CacheError> {
+        // Opened before anything is written: `syncfs` reports the write-back errors that happened since.
+        let whole = if entries.len() < MANY { None } else { Some(self.open()?) };
+        let mut written = Vec::with_capacity(entries.len());
+        for (name, source) in entries {
+            if existing == Existing::Keep && self.size(name)?.is_some() {
+                continue;
+            }
+            let path = self.path(name);
+            written.push((write_aside(&path, *source, whole.is_none())?, path));
         }
-        let path = self.path(name);
-        let parent = path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(parent).at("create", parent)?;
-        let mut file = tempfile::Builder::new().prefix(PARTIAL).tempfile_in(parent).at("create a file in", parent)?;
-        let copied = source.open().and_then(|mut bytes| io::copy(&mut bytes, &mut file)).at("write", &path)?;
-        if copied != source.length() {
-            return Err(PathError::new("write", path, io::Error::other("its source changed meanwhile")).into());
+        if let Some(whole) = whole.filter(|_| !written.is_empty()) {
+            nix::unistd::syncfs(&whole).at("sync the file system of", &self.dir)?;
         }
-        // Made for its owner alone; a web server is somebody else.
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).at("change the mode of", &path)?;
-        file.as_file().sync_all().at("sync", &path)?;
-        let placed = match existing {
-            Existing::Replace => file.persist(&path).map(drop),
-            Existing::Keep => file.persist_noclobber(&path).map(drop),
-        };
-        match placed.map_err(|error| error.error) {
-            Err(error) if existing == Existing::Keep && error.kind() == ErrorKind::AlreadyExists => {}
-            placed => placed.at("move into place", &path)?,
-        }
-        Ok(sync_dir(parent)?)
+        let parents: BTreeSet<PathBuf> = written.iter().map(|(_, path)| parent(path).to_owned()).collect();
+        written.into_iter().try_for_each(|(file, path)| place(file, &path, existing))?;
+        parents.iter().try_for_each(|parent| Ok(sync_dir(parent)?))
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed) -> Result<(), CacheError>) -> Result<(), CacheError> {
@@ -145,6 +161,40 @@ impl Backend for Directory {
             }
         }
         Ok(removed)
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+/// Writes what is to become the entry at `path` beside it.
+fn write_aside(path: &Path, source: &dyn Source, sync: bool) -> Result<TempPath, PathError> {
+    let parent = parent(path);
+    fs::create_dir_all(parent).at("create", parent)?;
+    let mut file = tempfile::Builder::new().prefix(PARTIAL).tempfile_in(parent).at("create a file in", parent)?;
+    let buffer = usize::try_from(source.length()).map_or(BUFFER, |length| length.min(BUFFER));
+    let copied = source.open().and_then(|bytes| io::copy(&mut BufReader::with_capacity(buffer, bytes), &mut file)).at("write", path)?;
+    if copied != source.length() {
+        return Err(PathError::new("write", path, io::Error::other("its source changed meanwhile")));
+    }
+    // Made for its owner alone; a web server is somebody else.
+    file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).at("change the mode of", path)?;
+    if sync {
+        file.as_file().sync_all().at("sync", path)?;
+    }
+    Ok(file.into_temp_path())
+}
+
+/// Makes an entry of what is whole.
+fn place(file: TempPath, path: &Path, existing: Existing) -> Result<(), PathError> {
+    let placed = match existing {
+        Existing::Replace => file.persist(path),
+        Existing::Keep => file.persist_noclobber(path),
+    };
+    match placed.map_err(|error| error.error) {
+        Err(error) if existing == Existing::Keep && error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        placed => placed.at("move into place", path),
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,13 +18,16 @@ use super::entry::EntryName;
 use super::error::CacheError;
 use super::info::CacheInfo;
 use super::keep::Lease;
-use super::pack::pack;
+use super::pack::{Packed, pack};
 use super::reader::{LONGEST_NARINFO, read_info};
 use super::resume::read_small;
 use super::signing::SecretKey;
 use super::{parallel, publish};
 use crate::model::{PathInfo, SandboxLevel, StoreDigest, StorePath};
 use crate::store::{Store, StoreError};
+
+/// Bytes, not packed, of the objects that one thread sends together.
+const BATCH_BYTES: u64 = 4 << 20;
 
 /// What happens during a push.
 #[derive(Debug)]
@@ -187,12 +191,12 @@ impl<'a> Pusher<'a> {
         let (sent, failed) = (AtomicU64::new(0), AtomicBool::new(false));
         let order = Mutex::new(Order::new(missing));
         let upload = Upload { missing, lease, scratch: scratch.path(), order: &order, sent: &sent, on };
-        let indices: Vec<usize> = (0..missing.len()).collect();
-        let results = parallel::map(&indices, self.options.threads, |index| {
+        let most = self.backend.batch().min(missing.len().div_ceil(self.options.threads.max(1)));
+        let results = parallel::map(&batches(missing, most), self.options.threads, |batch| {
             if failed.load(Ordering::SeqCst) {
                 return Ok(());
             }
-            let done = self.send(*index, &upload);
+            let done = self.send(batch.clone(), &upload);
             failed.fetch_or(done.is_err(), Ordering::SeqCst);
             done
         });
@@ -200,39 +204,55 @@ impl<'a> Pusher<'a> {
         Ok(sent.into_inner())
     }
 
-    /// Sends an object's packed NAR, and then all descriptions whose turn it is by that.
-    fn send(&self, index: usize, upload: &Upload<'_>) -> Result<(), CacheError> {
-        let Upload { missing, lease, scratch, order, sent, on } = *upload;
-        self.check_stop()?;
-        let info = &missing[index];
-        on(&PushEvent::Started(&info.path));
-        let packed = pack(self.store, info, self.options.level, scratch)?;
-        let count = |bytes| {
-            sent.fetch_add(bytes, Ordering::Relaxed);
-            on(&PushEvent::Sent(bytes));
-        };
-        let counted = Counted { inner: &packed, count: &count, stop: self.options.stop };
-        self.place(&packed.entry(), &counted, lease)?;
-        let text = packed.describe(info, self.options.key).to_string();
-        let mut turn = lock(order).packed(index, text);
-        while let Some((index, text)) = turn.pop() {
-            let path = &missing[index].path;
+    /// Sends the packed NARs of some objects, and then all descriptions whose turn it is by that.
+    fn send(&self, batch: Range<usize>, upload: &Upload<'_>) -> Result<(), CacheError> {
+        let Upload { missing, lease, scratch, order, on, .. } = *upload;
+        let mut packed = Vec::with_capacity(batch.len());
+        for info in &missing[batch.clone()] {
+            self.check_stop()?;
+            on(&PushEvent::Started(&info.path));
+            packed.push(pack(self.store, info, self.options.level, scratch)?);
+        }
+        self.place(&packed, upload)?;
+        let mut turn = Vec::new();
+        for (index, packed) in batch.zip(packed) {
+            let text = packed.describe(&missing[index], self.options.key).to_string();
+            turn.extend(lock(order).packed(index, text));
+        }
+        while !turn.is_empty() {
+            let rest = turn.split_off(turn.len().min(self.backend.batch()));
+            let texts: Vec<(usize, Vec<u8>)> = turn.into_iter().map(|(index, text)| (index, text.into_bytes())).collect();
+            let entries: Vec<(EntryName, &dyn Source)> =
+                texts.iter().map(|(index, text)| (EntryName::narinfo(missing[*index].path.digest()), text as &dyn Source)).collect();
             lease.check()?;
-            self.backend.write(&EntryName::narinfo(path.digest()), &text.into_bytes(), Existing::Keep)?;
-            on(&PushEvent::Pushed(path));
-            turn.extend(lock(order).described(index));
+            self.backend.write_all(&entries, Existing::Keep)?;
+            turn = rest;
+            for (index, _) in &texts {
+                on(&PushEvent::Pushed(&missing[*index].path));
+                turn.extend(lock(order).described(*index));
+            }
         }
         Ok(())
     }
 
-    /// Makes sure that a NAR is there and that no collector takes it away.
-    fn place(&self, nar: &EntryName, source: &dyn Source, lease: &Lease<'_>) -> Result<(), CacheError> {
-        // It is there if an interrupted push left it, or if another object has the same bytes. Removed meanwhile, it is sent, and then it is new.
-        if self.backend.size(nar)?.is_some() && lease.settle(std::slice::from_ref(nar))?.is_empty() {
-            return Ok(());
+    /// Makes sure that NARs are there and that no collector takes them away.
+    fn place(&self, packed: &[Packed], upload: &Upload<'_>) -> Result<(), CacheError> {
+        let Upload { lease, sent, on, .. } = *upload;
+        let count = |bytes| {
+            sent.fetch_add(bytes, Ordering::Relaxed);
+            on(&PushEvent::Sent(bytes));
+        };
+        let mut fresh = Vec::with_capacity(packed.len());
+        for packed in packed {
+            let nar = packed.entry();
+            // It is there if an interrupted push left it, or if another object has the same bytes. Removed meanwhile, it is sent, and then it is new.
+            if self.backend.size(&nar)?.is_none() || !lease.settle(std::slice::from_ref(&nar))?.is_empty() {
+                fresh.push((nar, Counted { inner: packed, count: &count, stop: self.options.stop }));
+            }
         }
-        self.backend.write(nar, source, Existing::Keep).map_err(|error| self.check_stop().err().unwrap_or(error))?;
-        lease.wrote(nar.clone());
+        let entries: Vec<(EntryName, &dyn Source)> = fresh.iter().map(|(nar, counted)| (nar.clone(), counted as &dyn Source)).collect();
+        self.backend.write_all(&entries, Existing::Keep).map_err(|error| self.check_stop().err().unwrap_or(error))?;
+        fresh.into_iter().for_each(|(nar, _)| lease.wrote(nar));
         Ok(())
     }
 
@@ -245,6 +265,23 @@ impl From<&CacheError> for io::Error {
     fn from(error: &CacheError) -> Self {
         Self::other(error.to_string())
     }
+}
+
+/// Neighbours that one thread packs and sends together: at most so many, and not many bytes, for small ones wait in memory.
+fn batches(missing: &[PathInfo], most: usize) -> Vec<Range<usize>> {
+    let mut batches: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    for (index, info) in missing.iter().enumerate() {
+        bytes += info.nar_size;
+        match batches.last_mut() {
+            Some(last) if last.len() < most && bytes <= BATCH_BYTES => last.end = index + 1,
+            _ => {
+                batches.push(index..index + 1);
+                bytes = info.nar_size;
+            }
+        }
+    }
+    batches
 }
 
 /// One round of sending.
@@ -351,6 +388,15 @@ pub(super) fn is_gone(error: &CacheError) -> bool {
 mod tests {
     use super::*;
     use crate::model::{ContentAddress, Sha256};
+
+    #[test]
+    fn small_objects_are_sent_together_and_large_ones_alone() {
+        let sizes = [1, 1, 1, BATCH_BYTES, 1, BATCH_BYTES - 1, 1];
+        let objects: Vec<PathInfo> = sizes.iter().map(|size| PathInfo { nar_size: *size, ..object("one", &[]) }).collect();
+        assert_eq!(batches(&objects, 2), [0..2, 2..3, 3..4, 4..6, 6..7]);
+        assert_eq!(batches(&objects, 1).len(), objects.len());
+        assert!(batches(&[], 2).is_empty());
+    }
 
     fn object(name: &str, references: &[&PathInfo]) -> PathInfo {
         let references: BTreeSet<StorePath> = references.iter().map(|info| info.path.clone()).collect();
