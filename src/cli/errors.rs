@@ -63,6 +63,12 @@ impl From<CacheError> for Failure {
             CacheError::BadAddress { .. } | CacheError::Name(_) | CacheError::Key(_) => failure.code(exit::BAD_REQUEST),
             CacheError::Unsealed { .. } => failure.hint("build it again without `--sandbox=relaxed`, then push it"),
             CacheError::Lie { .. } => failure.code(exit::DAMAGED),
+            CacheError::Refused { cache, reason, .. } if reason.contains("(status 401)") || reason.contains("(status 403)") => {
+                failure.hint(match cache.starts_with("s3:") {
+                    true => "credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE) or from ~/.aws",
+                    false => "a token comes from `token_file` of a `[[cache]]` in your own kiln.toml, or from $KILN_CACHE_TOKEN; `kiln cache token` makes one",
+                })
+            }
             CacheError::Collecting { .. } => failure.hint("if that process is dead, its mark is ignored an hour after it was written"),
             CacheError::Unreadable { .. } => {
                 failure.code(exit::DAMAGED).hint("`kiln cache verify` names all of them; `kiln cache gc --drop-unreadable` removes them")

@@ -1,13 +1,15 @@
 //! What is answered to a request. No socket is known here.
 
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use crate::cache::backend::Existing;
 use crate::cache::entry::EntryName;
+use crate::cache::info::CacheInfo;
 use crate::cache::signing::PublicKey;
 use crate::cache::wire::{KILN, is_kilns};
-use crate::model::STORE_DIR;
 
 use super::access_log::{AccessLog, Exchange};
 use super::conditions::{self, Version, Wanted};
@@ -47,6 +49,10 @@ impl Server {
         let files = Files::open(&dir).map_err(|source| ServerError::Directory { dir, source })?;
         let tokens = tokens.map(|tokens| RwLock::new(Arc::new(tokens)));
         let (metrics, index) = (Metrics::default(), Index::default());
+        if tokens.is_some() {
+            // Whoever reads the directory past this server, a web server or kiln itself, must know it as a cache, too.
+            introduce(&files).map_err(|source| ServerError::Directory { dir: files.dir().to_owned(), source })?;
+        }
         Ok(Self { files, limits, trusted, metrics, index, tokens, public, log, stopping: AtomicBool::new(false) })
     }
 
@@ -110,7 +116,7 @@ impl Server {
         };
         let is_open = scope == Scope::Read && self.public;
         let tokens = tokens.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let who = || Response::text(401, "a token is needed").with("WWW-Authenticate", "Basic realm=\"kiln cache\", charset=\"UTF-8\"");
+        let ask = |why| Response::text(401, why).with("WWW-Authenticate", "Basic realm=\"kiln cache\", charset=\"UTF-8\"");
         match request.headers.authorization.map(|header| tokens.identify(header)) {
             Some(Some(token)) if token.allows(scope) => Ok(Some(token.name().clone())),
             Some(Some(token)) => {
@@ -119,9 +125,9 @@ impl Server {
                 Err(response)
             }
             // A wrong token is told, even where none would do: its owner thinks it is good for something.
-            Some(None) => Err(who()),
+            Some(None) => Err(ask("nobody has this token here")),
             None if is_open => Ok(None),
-            None => Err(who()),
+            None => Err(ask("a token is needed")),
         }
     }
 
@@ -165,7 +171,7 @@ impl Server {
     /// What the cache is, as its directory says, and that kiln serves it.
     fn cache_info(&self) -> Response {
         let mut text = match self.files.read(&EntryName::cache_info(), Limits::DOCUMENT) {
-            Ok(text) => text.unwrap_or_else(|| format!("StoreDir: {STORE_DIR}\nWantMassQuery: 1\nPriority: 40\n").into_bytes()),
+            Ok(text) => text.unwrap_or_else(|| CacheInfo::default().to_string().into_bytes()),
             Err(error) => return Response::trouble(&error),
         };
         if !is_kilns(&text) {
@@ -187,6 +193,17 @@ impl Server {
             Err(error) => Response::trouble(&error),
         }
     }
+}
+
+/// Says in the directory that it is a cache, and of what.
+fn introduce(files: &Files) -> io::Result<()> {
+    let name = EntryName::cache_info();
+    if files.size(&name)?.is_none() {
+        let mut file = files.begin(&name)?;
+        file.write_all(CacheInfo::default().to_string().as_bytes())?;
+        files.finish(file, &name, Existing::Keep)?;
+    }
+    Ok(())
 }
 
 /// An entry, or as much of it as is asked for.

@@ -117,7 +117,7 @@ impl Opener {
             keys.extend(cache.project_keys.iter().cloned());
         } else if keys.is_empty() && !cache.project_keys.is_empty() {
             let note = "the project's kiln.toml trusts keys for it, which counts in the project's own store only";
-            self.ui.note(format!("note: {}: {note}; `--trusted-key` or your own kiln.toml trusts them here", cache.location));
+            self.ui.note(format!("note: {}: {note}", cache.location));
         }
         let quorum = trust.quorum.map_or(cache.signatures, usize::from);
         Ok(Cache::new(self.reach(cache)?, keys, quorum, cache.own_priority()))
@@ -142,7 +142,12 @@ impl Opener {
             let further = self.config.cache.iter().filter(|cache| wanted.iter().all(|named| named.location != cache.location));
             wanted.extend(further.cloned().collect::<Vec<_>>());
         }
-        Ok(CacheSet::new(wanted.iter().map(|cache| self.read(cache, &args.trust)).collect::<Result<_, _>>()?))
+        let caches = wanted.iter().map(|cache| self.read(cache, &args.trust)).collect::<Result<Vec<_>, _>>()?;
+        for cache in caches.iter().filter(|cache| cache.keys().is_empty()) {
+            let note = "no key is trusted for it, so it decides nothing: it gives files that are fetched, but no builds";
+            self.ui.note(format!("note: {}: {note}; `--trusted-key NAME:KEY` says whom to believe", cache.location()));
+        }
+        Ok(CacheSet::new(caches))
     }
 
     /// Where builds are sent: the caches at these addresses, or those that the configuration says so of; each with its key.

@@ -32,7 +32,7 @@ fn entries_come_typed_and_with_what_caches_need() {
 fn a_cache_says_what_it_is_even_if_nobody_wrote_it_down() {
     let served = Served::start(&[]);
     let text = served.client().ask("GET", "/nix-cache-info", "").text();
-    assert_eq!(text, "StoreDir: /kiln/store\nWantMassQuery: 1\nPriority: 40\nKiln: 1\n");
+    assert_eq!(text, "StoreDir: /kiln/store\nWantMassQuery: 1\nPriority: 50\nKiln: 1\n");
     std::fs::write(served.dir().join("nix-cache-info"), "StoreDir: /kiln/store\nPriority: 10\n").unwrap();
     assert_eq!(served.client().ask("GET", "/nix-cache-info", "").text(), "StoreDir: /kiln/store\nPriority: 10\nKiln: 1\n");
 }
