@@ -148,7 +148,8 @@ impl Sources {
 
     fn wants(&self, source: &SourceTree, relative: &Path) -> Result<bool, SourceError> {
         let in_project = if relative.as_os_str().is_empty() { source.path.clone() } else { source.path.join(relative) };
-        let listed = self.listed()?.is_none_or(|listed| listed.contains(&in_project));
+        // What a user put there by hand is outside of the project, so git does not know it.
+        let listed = source.path.is_absolute() || self.listed()?.is_none_or(|listed| listed.contains(&in_project));
         Ok(listed && !(source.excludes)(relative))
     }
 

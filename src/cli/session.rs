@@ -8,7 +8,7 @@ use crate::build::fetch::{Fetcher, Mirrors};
 use crate::build::source::{SourceTree, Sources};
 use crate::model::{DerivationGraph, DerivationHash, Input, Node, OutputName, StorePath};
 use crate::net::Machine;
-use crate::recipe::{self, Evaluated, Lowered, RecipeError, SourceFilter, SourceRequest};
+use crate::recipe::{self, Evaluated, Lowered, OverrideError, RecipeError, SourceFilter, SourceRequest};
 use crate::store::Store;
 
 use super::failure::Failure;
@@ -82,6 +82,15 @@ pub struct ParamArgs {
     /// Set a parameter that the recipes declare; may be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parse_param)]
     params: Vec<(String, String)>,
+    /// Take a source from this machine: a fetched file by its name, an unpacked or project's tree likewise; may be repeated
+    #[arg(long = "override-source", value_name = "NAME=PATH", value_parser = parse_override)]
+    overrides: Vec<(String, PathBuf)>,
+}
+
+fn parse_override(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, path) = text.split_once('=').ok_or("expected NAME=PATH")?;
+    let path = Path::new(path).canonicalize().map_err(|error| format!("`{path}` cannot be read: {error}"))?;
+    Ok((name.to_owned(), path))
 }
 
 fn parse_param(text: &str) -> Result<(String, String), String> {
@@ -113,8 +122,12 @@ pub struct Lowering {
 /// If there is no project, or a recipe is wrong.
 pub fn evaluate(globals: &Globals, params: &ParamArgs) -> Result<Evaluation, Failure> {
     let project = globals.project()?;
+    let overrides = &params.overrides;
     let params: BTreeMap<String, String> = params.params.iter().cloned().collect();
-    let evaluated = recipe::evaluate(&project, &params)?;
+    let mut evaluated = recipe::evaluate(&project, &params)?;
+    for (name, path) in overrides {
+        evaluated.override_source(name, path)?;
+    }
     for line in &evaluated.printed {
         globals.ui().note(ui::harmless(line));
     }
@@ -202,6 +215,16 @@ pub fn configure(project: &Path) -> Result<Config, Failure> {
 /// The fetcher that a configuration describes.
 pub fn fetcher(config: &Config) -> Fetcher {
     Fetcher::new(Mirrors::from_machine(config), config.fetch_options())
+}
+
+impl From<OverrideError> for Failure {
+    fn from(error: OverrideError) -> Self {
+        let failure = Self::request(&error);
+        match error {
+            OverrideError::Unknown { .. } => failure.hint("`kiln eval` lists the targets; `kiln show TARGET` the names of what they read"),
+            _ => failure,
+        }
+    }
 }
 
 impl From<RecipeError> for Failure {

@@ -8,6 +8,9 @@ mod trees;
 
 use starlark::environment::GlobalsBuilder;
 
+/// The builtin builder behind `unpack`, with its version.
+pub(super) const UNPACK: &str = "unpack/1";
+
 /// Adds all of them.
 pub(super) fn register(builder: &mut GlobalsBuilder) {
     derivation::register(builder);

@@ -17,6 +17,7 @@ use crate::recipe::recipes::{RecipeKind, SourceRequest};
 use crate::recipe::refusal::Refusal;
 use crate::recipe::session::{Session, call_span, path_of_call};
 
+use super::UNPACK;
 use super::arguments::{OptionalList, artifact, description as one_line, labelled, list, name_or, store_name, texts};
 use super::fetch::File;
 
@@ -71,7 +72,7 @@ pub(super) fn register(builder: &mut GlobalsBuilder) {
         let archive = artifact("archive", archive)?;
         let name = name_or(name, without_archive_suffix(archive.name()))?;
         let inputs = BTreeMap::from([(label("archive")?, archive.reference())]);
-        let kind = RecipeKind::Builtin { kind: "unpack/1", arguments: json!({ "strip": strip }), inputs };
+        let kind = RecipeKind::Builtin { kind: UNPACK, arguments: json!({ "strip": strip }), inputs };
         Ok(Session::of(eval)?.add(name, one_line(description)?, call_span(eval), kind)?)
     }
 

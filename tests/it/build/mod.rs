@@ -4,6 +4,7 @@ mod collection;
 mod incremental;
 mod interruption;
 mod outputs;
+mod overriding;
 mod policies;
 mod rebuild;
 mod reports;
