@@ -82,6 +82,8 @@ pub fn read_traces(bytes: &[u8]) -> Result<Vec<SignedTrace>, serde_json::Error> 
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::model::{DerivationHash, OutputName, SandboxLevel, Sha256};
 
@@ -110,5 +112,18 @@ mod tests {
     fn rubbish_is_no_statement() {
         assert!(read_traces(b"{}\n").is_err());
         assert!(read_traces(b"\n").unwrap().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_that_were_changed_say_nothing_new_in_somebodys_name(at in 0usize..400, byte: u8) {
+            let key = SecretKey::generate("team-1".parse().unwrap()).unwrap();
+            let mut bytes = write_traces(&[SignedTrace::new(trace(), &key)]);
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            for signed in read_traces(&bytes).unwrap_or_default() {
+                prop_assert!(signed.trace == trace() || !signed.is_by(&key.public()));
+            }
+        }
     }
 }

@@ -254,6 +254,8 @@ impl FromStr for NarInfo {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Vector 2 of the golden ones, as Nix describes it.
@@ -318,5 +320,16 @@ CA: fixed:r:sha256:1mpzglkqxjxjnw9liga9wmica7y7v8m933727pga2ghja3961bj3
     fn an_object_without_a_content_address_cannot_prove_itself() {
         let ca = "CA: fixed:r:sha256:1mpzglkqxjxjnw9liga9wmica7y7v8m933727pga2ghja3961bj3\n";
         assert!(changed(ca, "").unwrap().path_info().is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_prints_as_what_reads_the_same(edits in prop::collection::vec((0..SELF_REF.len(), any::<u8>()), 0..6)) {
+            let mut bytes = SELF_REF.as_bytes().to_vec();
+            edits.into_iter().for_each(|(at, byte)| bytes[at] = byte);
+            if let Some(info) = String::from_utf8(bytes).ok().and_then(|text| text.parse::<NarInfo>().ok()) {
+                prop_assert_eq!(info.to_string().parse::<NarInfo>(), Ok(info));
+            }
+        }
     }
 }

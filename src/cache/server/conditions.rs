@@ -75,6 +75,8 @@ fn parse(range: &str, size: u64) -> Option<Wanted> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn version() -> Version {
@@ -121,5 +123,15 @@ mod tests {
         assert!(known(None, Some("Sun, 06 Nov 1994 08:49:37 GMT")));
         assert!(!known(None, Some("Sun, 06 Nov 1994 08:49:36 GMT")) && !known(None, Some("yesterday")));
         assert!(!known(Some("\"b\""), Some("Sun, 06 Nov 1994 08:49:37 GMT")) && !known(None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_lies_within_the_entry(text in "bytes=[0-9]{0,21}-?[0-9]{0,21}|\\PC{0,20}", size in 0u64..100) {
+            match wanted(&Headers { range: Some(&text), ..Headers::default() }, &version(), size) {
+                Wanted::Part { from, length } => prop_assert!(length > 0 && from + length <= size),
+                Wanted::Whole | Wanted::Unsatisfiable => {}
+            }
+        }
     }
 }

@@ -113,6 +113,8 @@ fn origin_form(target: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn framed(headers: &str) -> Result<Framing, u16> {
@@ -169,5 +171,24 @@ mod tests {
     fn a_proxys_form_is_understood() {
         let head = parse(b"GET http://host:1/nar/x HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().unwrap();
         assert_eq!(head.request.path, "/nar/x");
+    }
+
+    proptest! {
+        #[test]
+        fn a_head_is_the_same_however_much_of_it_has_come(
+            edits in prop::collection::vec((0usize..120, any::<u8>()), 0..4),
+            more in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let mut bytes = b"PUT /nar/x HTTP/1.1\r\nHost: a\r\nRange: bytes=1-2\r\nContent-Length: 12\r\nAccept: text/html\r\nExpect: x\r\n\r\n".to_vec();
+            edits.into_iter().for_each(|(at, byte)| { let length = bytes.len(); bytes[at % length] = byte; });
+            let Ok(Some(head)) = parse(&bytes) else { return Ok(()) };
+            let (length, framing) = (head.length, head.framing);
+            prop_assert!(length <= bytes.len());
+            let longer = [&bytes[..length], &more].concat();
+            let again = parse(&longer).unwrap().unwrap();
+            prop_assert_eq!((again.length, again.framing), (length, framing));
+            // Before its end it is not taken for whole.
+            prop_assert!(!matches!(parse(&bytes[..length - 1]), Ok(Some(head)) if head.length >= length));
+        }
     }
 }
