@@ -4,7 +4,6 @@
 
 #define RTLD_LAZY 1
 #define RTLD_NOW 2
-#define RTLD_GLOBAL 256
 #define RTLD_LOCAL 0
 
 void *dlopen(const char *name, int mode);

@@ -89,6 +89,10 @@ void *ffi_closure_alloc(size_t size, void **code) {
 
 void ffi_closure_free(void *closure) { free(closure); }
 
+ffi_status ffi_prep_closure(ffi_closure *closure, ffi_cif *cif, void (*function)(ffi_cif *, void *, void **, void *), void *data) {
+    return ffi_prep_closure_loc(closure, cif, function, data, NULL);
+}
+
 ffi_status ffi_prep_closure_loc(ffi_closure *closure, ffi_cif *cif, void (*function)(ffi_cif *, void *, void **, void *), void *data,
                                 void *code) {
     (void)closure, (void)cif, (void)function, (void)data, (void)code;

@@ -63,6 +63,7 @@ void ffi_call(ffi_cif *cif, void *function, void *result, void **arguments);
 /* A closure can be had, but not made to call anything: FFI_BAD_ABI. */
 void *ffi_closure_alloc(size_t size, void **code);
 void ffi_closure_free(void *closure);
+ffi_status ffi_prep_closure(ffi_closure *closure, ffi_cif *cif, void (*function)(ffi_cif *, void *, void **, void *), void *data);
 ffi_status ffi_prep_closure_loc(ffi_closure *closure, ffi_cif *cif, void (*function)(ffi_cif *, void *, void **, void *), void *data,
                                 void *code);
 
