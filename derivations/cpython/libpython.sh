@@ -2,16 +2,18 @@
 #
 # In:  $src          CPython's sources
 #      $patches      the patches of this version
+#      $wasi_patches further ones, for WASI alone
 #      $sysroot      the WASI sysroot
+#      $zlib, $bzip2, $xz, $sqlite, $ffi  the libraries that modules need
 #      $host_python  CPython of the same version for the build machine
 #      $bytecode     bytecode.py
 #      $report       report.py
 #      $version      major.minor, e.g. 3.11
 #      $left_out     what of the standard library is not installed
-# Out: $out          lib/libpythonX.Y.a and what it needs, include/pythonX.Y, modules.json
+# Out: $out          lib/libpythonX.Y.a and the libraries that it needs, lib/link-options, include/pythonX.Y, modules.json
 #      $stdlib       lib/pythonX.Y, as it lies in the runtime
 #
-# Modules that need a further library are left out; modules.json says of each module what became of it, and why.
+# Modules that need still other libraries are left out; modules.json says of each module what became of it, and why.
 
 export PYTHONHASHSEED=0
 . "$sysroot/cross.sh"
@@ -19,7 +21,7 @@ export PYTHONHASHSEED=0
 cp -R "$src" /build/python
 chmod -R u+w /build/python
 cd /build/python
-for change in "$patches"/*.patch; do
+for change in "$patches"/*.patch "$wasi_patches"/*.patch; do
     patch -p1 <"$change"
 done
 
@@ -28,11 +30,25 @@ mkdir /build/bin
 ln -s "$host_python/bin/python3" "/build/bin/python$version"
 PATH=/build/bin:$PATH
 
+# The libraries in one place, where configure finds them by itself.
+mkdir /build/libs
+for library in "$zlib" "$bzip2" "$xz" "$sqlite"; do
+    cp -R "$library"/. /build/libs/
+    chmod -R u+w /build/libs
+done
+needed_libraries="-lz -lbz2 -llzma -lsqlite3 -lkiln-ffi"
+needed_modules="_bz2 _ctypes _lzma _sqlite3 zlib"
+cp "$ffi"/lib/* /build/libs/lib/
+
 # Upstream leaves pwd and grp out because WASI has only stubs of them. Ours know one user, which is what programs ask for.
+# _ctypes it leaves to setup.py, which makes no static modules. What stands in for libffi is seen by it alone. (No line here may have an
+# equals sign: it would be a definition.)
 cat >Modules/Setup.local <<EOF
 *static*
 pwd pwdmodule.c
 grp grpmodule.c
+_ctypes _ctypes/_ctypes.c _ctypes/callbacks.c _ctypes/callproc.c _ctypes/stgdict.c _ctypes/cfield.c \
+    -I$ffi/include -DHAVE_FFI_PREP_CLOSURE_LOC -DHAVE_FFI_CLOSURE_ALLOC
 EOF
 
 # Locks and keys are CPython's own stubs. setjmp.h has only a type, memfd_create only a
@@ -47,7 +63,8 @@ export CONFIG_SITE=Tools/wasm/config.site-wasm32-wasi
     ac_cv_header_setjmp_h=no ac_cv_func_memfd_create=no \
     ac_cv_func_fork=no ac_cv_func_vfork=no ac_cv_func_execv=no ac_cv_func_wait=no ac_cv_func_waitpid=no \
     HOSTRUNNER=true PKG_CONFIG=false READELF=true \
-    CPPFLAGS="$KILN_POSIX_CPPFLAGS" \
+    CPPFLAGS="$KILN_POSIX_CPPFLAGS -I/build/libs/include" \
+    LDFLAGS=-L/build/libs/lib \
     LIBS="$KILN_POSIX_LIBS" \
     ARFLAGS=rcD \
     OPT='-DNDEBUG -fwrapv -O2 -Wall'
@@ -69,11 +86,12 @@ mpdec=Modules/_decimal/libmpdec/libmpdec.a expat=Modules/expat/libexpat.a
 make -j "$KILN_CORES" "libpython$version.a" $mpdec $expat pybuilddir.txt
 
 mkdir -p "$out/lib" "$out/include"
-cp "libpython$version.a" $mpdec $expat "$out/lib/"
+cp "libpython$version.a" $mpdec $expat /build/libs/lib/*.a "$out/lib/"
+echo "-lpython$version -lmpdec -lexpat $needed_libraries" >"$out/lib/link-options"
 make DESTDIR=/build/install inclinstall
 cp -R "/build/install/include/python$version" "$out/include/"
 cp pyconfig.h "$out/include/python$version/"
-"/build/bin/python$version" -I "$report" report . failed.json >"$out/modules.json"
+"/build/bin/python$version" -I "$report" report . failed.json $needed_modules >"$out/modules.json"
 
 # The standard library without its test suites, and compiled. None of it is a program to be run by its `#!` line.
 library=$stdlib/lib/python$version
@@ -84,7 +102,7 @@ cp LICENSE "$library/LICENSE.txt"
 (cd "$library" && rm -rf $left_out)
 find "$library" \( -name test -o -name tests -o -name idle_test -o -name __pycache__ \) -prune -exec rm -rf {} +
 find "$library" -type f ! -name '*.so' -exec chmod a-x {} +
-neutral="s,$sysroot,/sysroot,g; s,/build/python,/python,g; s,/build/bin/,,g"
+neutral="s,$sysroot,/sysroot,g; s,$ffi,/ffi,g; s,/build/libs,/libs,g; s,/build/python,/python,g; s,/build/bin/,,g"
 sed "$neutral" Makefile >"$config/Makefile"
 sed "$neutral" "$(cat pybuilddir.txt)/_sysconfigdata__wasi_wasm32-wasi.py" >"$library/_sysconfigdata__wasi_wasm32-wasi.py"
 "/build/bin/python$version" -I -S "$bytecode" "$library" "/lib/python$version"

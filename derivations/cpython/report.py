@@ -1,7 +1,8 @@
 """Says of every extension module of CPython what became of it in a static build for WASI, and why.
 
 Usage: report.py failed BUILD ERRORS      the modules of which an object is missing, with the compiler's first error
-       report.py report BUILD FAILED      every module: built, left out or failed
+       report.py report BUILD FAILED [MODULE ...]
+                                          every module: built, left out or failed; it is an error if one that is named is not built
 
 Both print JSON. BUILD is CPython's configured and built tree.
 """
@@ -13,22 +14,17 @@ import sys
 
 # A library or function that a module needs and the sysroot does not have.
 NEEDS = {
-    "_bz2": "needs libbz2",
     "_crypt": "needs crypt()",
-    "_ctypes": "needs libffi",
     "_curses": "needs ncurses",
     "_curses_panel": "needs ncurses",
     "_dbm": "needs a dbm library",
     "_gdbm": "needs libgdbm",
     "_hashlib": "needs OpenSSL",
-    "_lzma": "needs liblzma",
     "_socket": "needs functions of netdb.h, which WASI does not have",
-    "_sqlite3": "needs SQLite",
     "_ssl": "needs OpenSSL",
     "_tkinter": "needs Tcl and Tk",
     "_uuid": "needs libuuid; uuid works without it",
     "readline": "needs libreadline",
-    "zlib": "needs zlib",
 }
 
 # What a module is for and WASI does not have.
@@ -117,12 +113,15 @@ def report(build, failures):
 
 
 def main():
-    command, build, argument = sys.argv[1:]
+    command, build, argument, *needed = sys.argv[1:]
     if command == "failed":
         result = failed(build, argument)
     else:
         with open(argument, encoding="utf-8") as file:
             result = report(build, json.load(file))
+        for name in needed:
+            if result["modules"].get(name) != {"state": "built"}:
+                raise SystemExit(f"{name} is not built: {result['modules'].get(name)}")
     json.dump(result, sys.stdout, indent=1, sort_keys=True)
     print()
 

@@ -2,7 +2,7 @@
 #
 # In:  $runner       runner.c
 #      $sysroot      the WASI sysroot
-#      $libpython    the static library and its headers
+#      $libpython    the static library, its headers, and what it is to be linked with
 #      $host_python  CPython for the build machine
 #      $imports      imports.py
 #      $version      major.minor, e.g. 3.11
@@ -15,7 +15,7 @@ mkdir -p "$folder"
 # Linked at -O0: at any other level the compiler driver runs wasm-opt by itself wherever there is one.
 # A deep recursion that overflows the stack must trap, and not run into the data: so the stack comes first.
 $CC $KILN_POSIX_CPPFLAGS -I"$libpython/include/python$version" -std=c17 -Wall -Wextra -Werror -c "$runner" -o runner.o
-$CC -O0 runner.o -L"$libpython/lib" "-lpython$version" -lmpdec -lexpat $KILN_POSIX_LIBS -lm \
+$CC -O0 runner.o -L"$libpython/lib" $(cat "$libpython/lib/link-options") $KILN_POSIX_LIBS -lm \
     -Wl,-z,stack-size=8388608 -Wl,--stack-first \
     -o function.wasm
 $STRIP --strip-all function.wasm

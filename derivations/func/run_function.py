@@ -3,13 +3,15 @@
 Usage: run-function RUNTIME [USER/]FUNCTION [--entry NAME]
 
 The function's input is standard input, its output standard output, its exit status this program's. The guest sees the
-runtime as its `/`; beside it nothing of the machine but the clock, random numbers and the three standard streams.
+runtime as its `/`, and an empty `/tmp` that it may write to and that is gone afterwards; beside it nothing of the machine but
+the clock, random numbers and the three standard streams.
 """
 
 import argparse
 import os
 import signal
 import sys
+import tempfile
 
 # Beside the folder that this file is in.
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "lib"))
@@ -41,7 +43,7 @@ def arguments():
     return parser.parse_args()
 
 
-def guest(runtime, function, entry):
+def guest(runtime, scratch, function, entry):
     """The guest's view of the world."""
     wasi = wasmtime.WasiConfig()
     wasi.argv = [RUNNER, *(["--entry", entry] if entry else []), function]
@@ -50,6 +52,7 @@ def guest(runtime, function, entry):
     wasi.inherit_stdout()
     wasi.inherit_stderr()
     wasi.preopen_dir(runtime, "/")
+    wasi.preopen_dir(scratch, "/tmp")
     return wasi
 
 
@@ -67,17 +70,18 @@ def main():
     config.max_wasm_stack = NATIVE_STACK
     engine = wasmtime.Engine(config)
     store = wasmtime.Store(engine)
-    store.set_wasi(guest(given.runtime, given.function, given.entry))
     linker = wasmtime.Linker(engine)
     linker.define_wasi()
-    try:
-        instance = linker.instantiate(store, wasmtime.Module.from_file(engine, path))
-        instance.exports(store)["_start"](store)
-    except wasmtime.ExitTrap as end:
-        return end.code
-    except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
-        print(f"run-function: {given.function} stopped: {error}", file=sys.stderr)
-        return TRAPPED
+    with tempfile.TemporaryDirectory() as scratch:
+        store.set_wasi(guest(given.runtime, scratch, given.function, given.entry))
+        try:
+            instance = linker.instantiate(store, wasmtime.Module.from_file(engine, path))
+            instance.exports(store)["_start"](store)
+        except wasmtime.ExitTrap as end:
+            return end.code
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
+            print(f"run-function: {given.function} stopped: {error}", file=sys.stderr)
+            return TRAPPED
     return 0
 
 

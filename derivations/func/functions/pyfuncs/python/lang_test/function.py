@@ -83,13 +83,7 @@ def coroutines():
     async def double(number):
         return number * 2
 
-    # asyncio's own event loop needs sockets; a coroutine needs only somebody to step it.
-    step = double(21)
-    try:
-        step.send(None)
-    except StopIteration as end:
-        assert end.value == 42
-    assert asyncio.iscoroutinefunction(double)
+    assert asyncio.run(double(21)) == 42
 
 
 def numbers():
@@ -112,9 +106,9 @@ def dates():
 
 
 def files():
-    """Only where the runtime may be written to."""
+    """Only where there is a place to write to."""
     try:
-        folder = tempfile.mkdtemp(dir="/")
+        folder = tempfile.mkdtemp()
     except OSError:
         return
     path = os.path.join(folder, "file")
