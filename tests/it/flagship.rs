@@ -20,8 +20,10 @@ use wasmparser::{Parser, Payload};
 
 use crate::support::{kiln as program, until_exit};
 
+mod faasm;
+
 /// The targets that are built; everything else is needed by one of them.
-const TARGETS: [&str; 2] = ["runtime", "runner"];
+const TARGETS: [&str; 4] = ["runtime", "runtime-faasm", "runtime-faasm-minimal", "runner"];
 
 /// Functions that no user would write, added to the project's own.
 const ODD_FUNCTIONS: [(&str, &str); 5] = [
@@ -307,7 +309,7 @@ fn the_manifest_names_a_derivation_for_every_file() {
     wanted.remove(Path::new("manifest.json"));
     assert_eq!(named, wanted);
     let kinds: BTreeSet<String> = listed.as_array().unwrap().iter().map(|file| text(&file["layer"])).collect();
-    assert_eq!(kinds, ["func", "functions", "package_six", "stdlib"].map(str::to_owned).into());
+    assert_eq!(kinds, ["func", "functions", "package_six", "pyfaasm", "stdlib"].map(str::to_owned).into());
 }
 
 #[test]
