@@ -27,9 +27,10 @@ if [ "$profile" != wasi ]; then
     start='-nostartfiles -Wl,--export=__wasm_call_ctors -Wl,--export=__heap_base -Wl,--export=__data_end'
 fi
 
+# NDEBUG as for libpython: the assertions in its headers would name their files.
 objects=''
 for source in $sources; do
-    $CC $KILN_POSIX_CPPFLAGS -I"$libpython/include/python$version" $defines -std=c17 -Wall -Wextra -Werror \
+    $CC $KILN_POSIX_CPPFLAGS -I"$libpython/include/python$version" $defines -DNDEBUG -std=c17 -Wall -Wextra -Werror \
         -c "$runner/$source.c" -o "$source.o"
     objects="$objects $source.o"
 done
