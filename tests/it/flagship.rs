@@ -26,12 +26,18 @@ mod faasm;
 const TARGETS: [&str; 4] = ["runtime", "runtime-faasm", "runtime-faasm-minimal", "runner"];
 
 /// Functions that no user would write, added to the project's own.
-const ODD_FUNCTIONS: [(&str, &str); 5] = [
+const ODD_FUNCTIONS: [(&str, &str); 11] = [
     ("raises", "def faasm_main():\n    raise ValueError('on purpose')\n"),
     ("returns_text", "def faasm_main():\n    return 'text'\n"),
     ("returns_seven", "def faasm_main():\n    return 7\n"),
     ("breaks_at_load", "raise OSError('before there is an entry')\n"),
     ("is_no_function", "faasm_main = 1\n"),
+    ("returns_float", "def faasm_main():\n    return 1.5\n"),
+    ("returns_much", "def faasm_main():\n    return 2**70\n"),
+    ("recurses", "def faasm_main():\n    return faasm_main()\n"),
+    ("overflows", include_str!("flagship/overflows.py")),
+    ("endless", include_str!("flagship/endless.py")),
+    ("writes", include_str!("flagship/writes.py")),
 ];
 
 /// The built flagship.

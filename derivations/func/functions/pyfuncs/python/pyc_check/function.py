@@ -1,5 +1,6 @@
 """Checks that the library is loaded from byte code that was compiled ahead, and that functions are not."""
 
+import importlib.machinery
 import importlib.util
 import json
 import os
@@ -15,7 +16,7 @@ def header(module):
 
 
 def the_library_is_compiled():
-    for module in (json, os, pyfaasm.core):
+    for module in (json, json.decoder, pyfaasm.core):
         assert os.path.isfile(module.__cached__), module.__cached__
         magic, flags = header(module)
         assert magic == importlib.util.MAGIC_NUMBER, (module, magic)
@@ -30,10 +31,11 @@ def tracebacks_name_the_sources_as_they_lie_here():
 
 
 def every_module_that_was_loaded_came_from_byte_code():
-    loaded = [module for name, module in sys.modules.items() if name != "function" and getattr(module, "__file__", None)]
+    # Others are built in, or frozen.
+    kind = importlib.machinery.SourceFileLoader
+    loaded = [one for name, one in sys.modules.items() if name != "function" and isinstance(getattr(one, "__loader__", None), kind)]
     for module in loaded:
-        if module.__file__.endswith(".py"):
-            assert os.path.isfile(module.__cached__), module
+        assert os.path.isfile(module.__cached__), module
     assert len(loaded) > 5, loaded
 
 
