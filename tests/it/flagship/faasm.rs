@@ -50,8 +50,7 @@ fn each_profile_imports_what_the_interface_lists() {
             wanted.then(|| name.clone())
         };
         let wanted: BTreeSet<String> = functions.iter().filter_map(is_wanted).collect();
-        let found: BTreeSet<String> =
-            imports(runtime).into_iter().filter(|(module, _)| module == "env").map(|(_, name)| name).collect();
+        let found: BTreeSet<String> = imports(runtime).into_iter().filter(|(module, _)| module == "env").map(|(_, name)| name).collect();
         assert_eq!(found, wanted, "{runtime}");
         assert_eq!(found.len(), count, "{runtime}");
         let others: BTreeSet<String> = imports(runtime).into_iter().map(|(module, _)| module).filter(|module| module != "env").collect();
