@@ -4,6 +4,7 @@
 #      $host_python  CPython for the build machine
 #      $program      run_function.py
 #      $faasm_host   faasm_host.py, with $interface and $state (pyfaasm's tiers.py), which it uses
+#      $test         test_faasm_host.py
 #      $bytecode     bytecode.py
 # Out: $out          bin/run-function, lib/wasmtime, lib/faasm_host.py and what it uses
 
@@ -22,5 +23,6 @@ chmod +x "$out/bin/run-function"
 # wasmtime's library is linked to the root's C library.
 echo "$KILN_ROOT" >"$out/.kiln-root"
 
-# Proof that wasmtime is found and loads.
+# Proof that wasmtime is found and loads, and that no guest reaches what is not its own.
 "$out/bin/run-function" --help
+"$python" -I -B "$test" "$out/lib"

@@ -26,7 +26,7 @@ mod faasm;
 const TARGETS: [&str; 4] = ["runtime", "runtime-faasm", "runtime-faasm-minimal", "runner"];
 
 /// Functions that no user would write, added to the project's own.
-const ODD_FUNCTIONS: [(&str, &str); 11] = [
+const ODD_FUNCTIONS: [(&str, &str); 12] = [
     ("raises", "def faasm_main():\n    raise ValueError('on purpose')\n"),
     ("returns_text", "def faasm_main():\n    return 'text'\n"),
     ("returns_seven", "def faasm_main():\n    return 7\n"),
@@ -36,6 +36,7 @@ const ODD_FUNCTIONS: [(&str, &str); 11] = [
     ("returns_much", "def faasm_main():\n    return 2**70\n"),
     ("recurses", "def faasm_main():\n    return faasm_main()\n"),
     ("overflows", include_str!("flagship/overflows.py")),
+    ("asks", include_str!("flagship/asks.py")),
     ("endless", include_str!("flagship/endless.py")),
     ("writes", include_str!("flagship/writes.py")),
 ];

@@ -181,6 +181,13 @@ fn calls_that_call_themselves_without_end_end() {
 }
 
 #[test]
+fn a_call_that_asks_its_host_for_what_can_not_be_ends_alone() {
+    let output = run_odd_on(FAASM, "asks");
+    let wanted = "pull: 126\nawait: 126\nawait itself: 126\nanother size: 126\noutside: 1\n";
+    assert_eq!(stdout(&output), wanted, "{}", stderr(&output));
+}
+
+#[test]
 fn bad_functions_have_their_statuses_on_every_profile() {
     for (runtime, _) in RUNTIMES {
         assert_fails(&run_on(runtime, &["nosuch"], b""), 122, "nosuch");
