@@ -42,7 +42,8 @@ NATIVE_STACK = 2 << 20
 # The most memory that a guest can have: of the 4 GiB that WebAssembly allows, what a machine can spare.
 MEMORY = 2 << 30
 
-# How each kind of host starts a guest: as Faasm does, as its second runtime does, as WASI says.
+# How each kind of host starts a guest: as Faasm does, as its second runtime does, as WASI says. A chained call is started like that,
+# too: as if on a host that has nothing started yet.
 START = {
     "full": ["__wasm_call_ctors", "_faasm_zygote", "_start"],
     "minimal": ["__wasm_call_ctors", "_start"],
@@ -107,7 +108,7 @@ class Runner:
             self.host.define(linker, call)
         try:
             exports = linker.instantiate(store, self.module).exports(store)
-            for name in self.start_functions:
+            for name in START["wasi"] if call.depth else self.start_functions:
                 status = exports[name](store)
                 if status:
                     return status

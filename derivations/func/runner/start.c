@@ -12,7 +12,8 @@
 void __wasm_call_ctors(void);
 int __main_void(void);
 
-static int constructed;
+/* Volatile: the compiler runs constructors itself where it can, and this would be set from the start. */
+static volatile int constructed;
 
 /* One of the constructors. */
 __attribute__((constructor)) static void note(void) { constructed = 1; }
