@@ -1,10 +1,12 @@
-# func.wasm for plain WASI: our runner, with CPython linked into it.
+# func.wasm: our runner, with CPython linked into it.
 #
-# In:  $runner       runner.c
+# In:  $runner       our sources
 #      $sysroot      the WASI sysroot
 #      $libpython    the static library, its headers, and what it is to be linked with
 #      $host_python  CPython for the build machine
 #      $imports      imports.py
+#      $interface    interface.json: the functions of Faasm
+#      $profile      wasi, faasm or faasm-minimal
 #      $version      major.minor, e.g. 3.11
 # Out: $out          python/py_func/function.wasm, where Faasm looks for it
 
@@ -12,15 +14,35 @@
 folder=$out/python/py_func
 mkdir -p "$folder"
 
+# What the profile adds: which functions of the host there are, and how it is started (start.c).
+defines='' start='' sources='runner call streams module'
+case $profile in
+wasi) ;;
+faasm) defines=-DFAASM_HOST ;;
+faasm-minimal) defines='-DFAASM_HOST -DFAASM_HOST_MINIMAL' ;;
+*) echo "there is no profile $profile" >&2; exit 1 ;;
+esac
+if [ "$profile" != wasi ]; then
+    sources="$sources start"
+    start='-nostartfiles -Wl,--export=__wasm_call_ctors -Wl,--export=__heap_base -Wl,--export=__data_end'
+fi
+
+# NDEBUG as for libpython: the assertions in its headers would name their files.
+objects=''
+for source in $sources; do
+    $CC $KILN_POSIX_CPPFLAGS -I"$libpython/include/python$version" $defines -DNDEBUG -std=c17 -Wall -Wextra -Werror \
+        -c "$runner/$source.c" -o "$source.o"
+    objects="$objects $source.o"
+done
+
 # Linked at -O0: at any other level the compiler driver runs wasm-opt by itself wherever there is one.
 # A deep recursion that overflows the stack must trap, and not run into the data: so the stack comes first.
-$CC $KILN_POSIX_CPPFLAGS -I"$libpython/include/python$version" -std=c17 -Wall -Wextra -Werror -c "$runner" -o runner.o
-$CC -O0 runner.o -L"$libpython/lib" $(cat "$libpython/lib/link-options") $KILN_POSIX_LIBS -lm \
-    -Wl,-z,stack-size=8388608 -Wl,--stack-first \
+$CC -O0 $objects -L"$libpython/lib" $(cat "$libpython/lib/link-options") $KILN_POSIX_LIBS -lm \
+    -Wl,-z,stack-size=8388608 -Wl,--stack-first $start \
     -o function.wasm
 $STRIP --strip-all function.wasm
 chmod a-x function.wasm
 cp function.wasm "$folder/function.wasm"
 
-# It must run on any WASI runtime: nothing may be imported that WASI does not define.
-"$host_python/bin/python3" -I "$imports" function.wasm wasi_snapshot_preview1
+# The profile's imports, exactly, and what Faasm calls.
+"$host_python/bin/python3" -I "$imports" function.wasm "$profile" "$interface"

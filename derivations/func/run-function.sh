@@ -3,14 +3,19 @@
 # In:  $wasmtime     wasmtime's wheel, unpacked
 #      $host_python  CPython for the build machine
 #      $program      run_function.py
+#      $faasm_host   faasm_host.py, with $interface and $state (pyfaasm's tiers.py), which it uses
+#      $test         test_faasm_host.py
 #      $bytecode     bytecode.py
-# Out: $out          bin/run-function, lib/wasmtime
+# Out: $out          bin/run-function, lib/wasmtime, lib/faasm_host.py and what it uses
 
 python=$host_python/bin/python3
 mkdir -p "$out/bin" "$out/lib"
 cp -R "$wasmtime/wasmtime" "$out/lib/"
 chmod -R u+w "$out/lib"
-"$python" -I -S "$bytecode" "$out/lib/wasmtime" /lib/wasmtime
+cp "$faasm_host" "$out/lib/faasm_host.py"
+cp "$interface" "$out/lib/interface.json"
+cp "$state" "$out/lib/tiers.py"
+"$python" -I -S "$bytecode" "$out/lib" /lib
 
 { echo "#!$python -IB"; cat "$program"; } >"$out/bin/run-function"
 chmod +x "$out/bin/run-function"
@@ -18,5 +23,6 @@ chmod +x "$out/bin/run-function"
 # wasmtime's library is linked to the root's C library.
 echo "$KILN_ROOT" >"$out/.kiln-root"
 
-# Proof that wasmtime is found and loads.
+# Proof that wasmtime is found and loads, and that no guest reaches what is not its own.
 "$out/bin/run-function" --help
+"$python" -I -B "$test" "$out/lib"

@@ -20,16 +20,25 @@ use wasmparser::{Parser, Payload};
 
 use crate::support::{kiln as program, until_exit};
 
+mod faasm;
+
 /// The targets that are built; everything else is needed by one of them.
-const TARGETS: [&str; 2] = ["runtime", "runner"];
+const TARGETS: [&str; 4] = ["runtime", "runtime-faasm", "runtime-faasm-minimal", "runner"];
 
 /// Functions that no user would write, added to the project's own.
-const ODD_FUNCTIONS: [(&str, &str); 5] = [
+const ODD_FUNCTIONS: [(&str, &str); 12] = [
     ("raises", "def faasm_main():\n    raise ValueError('on purpose')\n"),
     ("returns_text", "def faasm_main():\n    return 'text'\n"),
     ("returns_seven", "def faasm_main():\n    return 7\n"),
     ("breaks_at_load", "raise OSError('before there is an entry')\n"),
     ("is_no_function", "faasm_main = 1\n"),
+    ("returns_float", "def faasm_main():\n    return 1.5\n"),
+    ("returns_much", "def faasm_main():\n    return 2**70\n"),
+    ("recurses", "def faasm_main():\n    return faasm_main()\n"),
+    ("overflows", include_str!("flagship/overflows.py")),
+    ("asks", include_str!("flagship/asks.py")),
+    ("endless", include_str!("flagship/endless.py")),
+    ("writes", include_str!("flagship/writes.py")),
 ];
 
 /// The built flagship.
@@ -347,7 +356,7 @@ fn the_manifest_names_a_derivation_for_every_file() {
     wanted.remove(Path::new("manifest.json"));
     assert_eq!(named, wanted);
     let kinds: BTreeSet<String> = listed.as_array().unwrap().iter().map(|file| text(&file["layer"])).collect();
-    assert_eq!(kinds, ["func", "functions", "package_six", "standins", "stdlib"].map(str::to_owned).into());
+    assert_eq!(kinds, ["func", "functions", "package_six", "pyfaasm", "standins", "stdlib"].map(str::to_owned).into());
 }
 
 #[test]
