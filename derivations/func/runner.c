@@ -19,6 +19,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "natives.h"
+
 /* The exit statuses. A WASI program's must be below 126. */
 enum status {
     DONE = 0,
@@ -87,6 +89,10 @@ static int read_command_line(int argc, char **argv, struct call *call) {
 }
 
 static int start_python(char *name) {
+    if (register_native_modules() != 0) {
+        fprintf(stderr, "%s: Python could not start: no memory\n", program);
+        return NOT_STARTED;
+    }
     PyConfig config;
     PyConfig_InitPythonConfig(&config);
     /* The arguments are the runner's, not Python's. */
@@ -97,8 +103,12 @@ static int start_python(char *name) {
     if (!PyStatus_Exception(status))
         status = Py_InitializeFromConfig(&config);
     PyConfig_Clear(&config);
-    if (!PyStatus_Exception(status))
-        return DONE;
+    if (!PyStatus_Exception(status)) {
+        if (make_native_modules_importable() == 0)
+            return DONE;
+        PyErr_Print();
+        return NOT_STARTED;
+    }
     fprintf(stderr, "%s: Python could not start: %s\n", program, status.err_msg ? status.err_msg : "unknown reason");
     return NOT_STARTED;
 }
