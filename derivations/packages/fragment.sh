@@ -34,13 +34,18 @@ if [ -n "$modules" ]; then
         flags="$flags -I$library/include"
         LDFLAGS="${LDFLAGS:-} -L$library/lib"
     done
+    mkdir casts
     for language in clang clang++; do
         cat >"/build/cross/module-$language" <<EOF
 #!/bin/sh
 for argument; do
     [ "\$argument" != -shared ] || exec "$python" -I "$tools/link_module.py" "\$@"
 done
-exec wasm32-wasi-$language $flags "\$@"
+said=\$(mktemp /build/casts/XXXXXX)
+status=0
+wasm32-wasi-$language -Wcast-function-type $flags "\$@" 2>"\$said" || status=\$?
+grep -v 'cast from .* converts to incompatible function type' "\$said" >&2
+exit \$status
 EOF
         chmod +x "/build/cross/module-$language"
     done
@@ -70,6 +75,7 @@ PYTHONPATH=work/tooling "$python" -s "$tools/check.py" wheel "$file" "$project" 
 site_packages=lib/python$version/site-packages
 if [ -n "$modules" ]; then
     "$python" -I "$tools/install_wheel.py" "$wheel" "$out/$site_packages" natives
+    "$python" -I "$tools/casts.py" casts
     "$python" -I "$tools/native.py" "$project" natives "$native" "$system_libraries" $modules
 else
     "$python" -I "$tools/install_wheel.py" "$wheel" "$out/$site_packages"

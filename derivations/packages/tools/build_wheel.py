@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import traceback
 
 CHECK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "check.py")
 
@@ -57,6 +58,44 @@ def check(folder, *arguments):
         raise SystemExit(1)
 
 
+def more_requirements(builder):
+    """What the back end itself says that it needs beside what pyproject.toml says."""
+    return getattr(builder, "get_requires_for_build_wheel", list)()
+
+
+def run_hook(sources, system, hook, result):
+    """Writes what `hook` returns to the file `result`. In a child: a setup.py that has run once need not run again."""
+    child = os.fork()
+    if child:
+        if os.waitpid(child, 0)[1]:
+            raise SystemExit(1)
+        return
+    try:
+        text = hook(back_end(sources, system))
+        with open(result, "w", encoding="utf-8") as file:
+            file.write(text)
+        status = 0
+    except ModuleNotFoundError as error:
+        traceback.print_exc()
+        print(
+            f"the build imports `{error.name}`, which no declared build dependency has; if another package has it, add that to"
+            " `build` of the fragment, and lock its wheel with `kiln lock pypi`",
+            file=sys.stderr,
+        )
+        status = 1
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 def main():
     sdist, folder, project, version, *patches = sys.argv[1:]
     folder = os.path.abspath(folder)
@@ -71,18 +110,10 @@ def main():
     wheels = os.path.join(folder, "wheels")
     os.mkdir(wheels)
     os.chdir(sources)
-    try:
-        builder = back_end(sources, system)
-        if hasattr(builder, "get_requires_for_build_wheel"):
-            check(folder, "requirements", backends, *builder.get_requires_for_build_wheel())
-        name = builder.build_wheel(wheels)
-    except ModuleNotFoundError as error:
-        raise SystemExit(
-            f"building {project} {version} imports `{error.name}`, which no declared build dependency has;"
-            " add what has it to `build` of the fragment"
-        ) from error
-    with open(os.path.join(folder, "wheel"), "w", encoding="utf-8") as file:
-        file.write(os.path.join(wheels, name))
+    requires, wheel = os.path.join(folder, "requires"), os.path.join(folder, "wheel")
+    run_hook(sources, system, lambda builder: "\n".join(more_requirements(builder)), requires)
+    check(folder, "requirements", backends, *read(requires).splitlines())
+    run_hook(sources, system, lambda builder: os.path.join(wheels, builder.build_wheel(wheels)), wheel)
 
 
 main()
