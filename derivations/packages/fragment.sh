@@ -25,7 +25,7 @@ mkdir work work/tooling work/backends target
 "$python" -I "$tools/install_wheel.py" "$packaging" work/tooling
 
 # The compilers for native modules: they compile as the sysroot says, with the target's Python.h before the host's, and a
-# shared library comes out as an object file.
+# shared library comes out as an object file. (Python's pthread_stubs.h says `restrict`, which is a word of C only.)
 if [ -n "$modules" ]; then
     . "$sysroot/cross.sh"
     flags="$KILN_POSIX_CPPFLAGS -I$libpython/include/python$version"
@@ -36,6 +36,7 @@ if [ -n "$modules" ]; then
     done
     mkdir casts
     for language in clang clang++; do
+        [ $language = clang ] || flags="$flags -Drestrict=__restrict__"
         cat >"/build/cross/module-$language" <<EOF
 #!/bin/sh
 for argument; do
