@@ -52,6 +52,15 @@ EOF
     done
     export CC=module-clang CXX=module-clang++ LDSHARED="module-clang -shared" LDCXXSHARED="module-clang++ -shared"
     export ARFLAGS=rcD LDFLAGS="${LDFLAGS:-}"
+else
+    # Many packages go on without their C parts if there is no compiler: this one says why there is none.
+    cat >/build/undeclared <<EOF
+#!/bin/sh
+echo "$project compiles native code, but declares no native modules: name them in \`modules\` of the fragment" >&2
+exit 1
+EOF
+    chmod +x /build/undeclared
+    export CC=/build/undeclared CXX=/build/undeclared LDSHARED=/build/undeclared
 fi
 
 case $file in
