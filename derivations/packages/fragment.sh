@@ -53,14 +53,10 @@ EOF
     export CC=module-clang CXX=module-clang++ LDSHARED="module-clang -shared" LDCXXSHARED="module-clang++ -shared"
     export ARFLAGS=rcD LDFLAGS="${LDFLAGS:-}"
 else
-    # Many packages go on without their C parts if there is no compiler: this one says why there is none.
-    cat >/build/undeclared <<EOF
-#!/bin/sh
-echo "$project compiles native code, but declares no native modules: name them in \`modules\` of the fragment" >&2
-exit 1
-EOF
-    chmod +x /build/undeclared
-    export CC=/build/undeclared CXX=/build/undeclared LDSHARED=/build/undeclared
+    # Many packages go on without their C parts if those do not compile. That one tried is noted, and refused below.
+    printf '#!/bin/sh\ntouch /build/compiled\nexit 1\n' >/build/compiler
+    chmod +x /build/compiler
+    export CC=/build/compiler CXX=/build/compiler LDSHARED=/build/compiler
 fi
 
 case $file in
@@ -75,7 +71,13 @@ case $file in
     done
     PYTHONPATH=/build/work/backends:/build/target \
     _PYTHON_HOST_PLATFORM=wasi-wasm32 _PYTHON_SYSCONFIGDATA_NAME=_sysconfigdata__wasi_wasm32-wasi \
-        "$python" -s -B "$tools/build_wheel.py" "$distribution" work "$project" "$project_version" ${patches:+"$patches"}
+        "$python" -s -B "$tools/build_wheel.py" "$distribution" work "$project" "$project_version" ${patches:+"$patches"} || failed=yes
+    if [ -e compiled ]; then
+        echo "$project compiles native code, but declares no native modules: name them in \`modules\` of the fragment," \
+            "or tell its build by \`env\` to leave them out" >&2
+        exit 1
+    fi
+    [ -z "${failed:-}" ] || exit 1
     wheel=$(cat work/wheel)
     file=$(basename "$wheel")
     ;;
