@@ -7,6 +7,8 @@
 #      $imports      imports.py
 #      $interface    interface.json: the functions of Faasm
 #      $profile      wasi, faasm or faasm-minimal
+#      $natives      natives.c, natives.h, natives.py
+#      $native_packages  labels of packages' native modules, to be linked
 #      $version      major.minor, e.g. 3.11
 # Out: $out          python/py_func/function.wasm, where Faasm looks for it
 
@@ -27,17 +29,22 @@ if [ "$profile" != wasi ]; then
     start='-nostartfiles -Wl,--export=__wasm_call_ctors -Wl,--export=__heap_base -Wl,--export=__data_end'
 fi
 
-# NDEBUG as for libpython: the assertions in its headers would name their files.
-objects=''
+# The native modules of packages, and the table that makes them known. NDEBUG as for libpython: the assertions in its headers would
+# name their files.
+compile="$CC $KILN_POSIX_CPPFLAGS -I$libpython/include/python$version -I$natives -I. $defines -DNDEBUG -std=c17 -Wall -Wextra -Werror -c"
+fragments=$(for label in $native_packages; do eval "echo \"\$$label\""; done)
+"$host_python/bin/python3" -I "$natives/natives.py" "$libpython" native_modules.inc archives $fragments
+$compile "$natives/natives.c" -o natives.o
+
+objects=natives.o
 for source in $sources; do
-    $CC $KILN_POSIX_CPPFLAGS -I"$libpython/include/python$version" $defines -DNDEBUG -std=c17 -Wall -Wextra -Werror \
-        -c "$runner/$source.c" -o "$source.o"
+    $compile "$runner/$source.c" -o "$source.o"
     objects="$objects $source.o"
 done
 
 # Linked at -O0: at any other level the compiler driver runs wasm-opt by itself wherever there is one.
 # A deep recursion that overflows the stack must trap, and not run into the data: so the stack comes first.
-$CC -O0 $objects -L"$libpython/lib" $(cat "$libpython/lib/link-options") $KILN_POSIX_LIBS -lm \
+$CC -O0 $objects @archives -L"$libpython/lib" $(cat "$libpython/lib/link-options") $KILN_POSIX_LIBS -lm \
     -Wl,-z,stack-size=8388608 -Wl,--stack-first $start \
     -o function.wasm
 $STRIP --strip-all function.wasm

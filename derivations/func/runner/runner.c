@@ -12,13 +12,16 @@
 #include <sys/stat.h>
 
 #include "host.h"
+#include "natives.h"
 #include "status.h"
 
 static const char functions[] = "/pyfuncs";
 static const char default_entry[] = "faasm_main";
 
-/* The modules that are linked into func.wasm, beside those of libpython. */
+/* The modules that are linked into func.wasm, beside those of libpython: the packages' and ours. */
 static int add_modules(void) {
+    if (register_native_modules() != 0)
+        return -1;
     return PyImport_AppendInittab("_faasm", PyInit__faasm);
 }
 
@@ -51,6 +54,10 @@ int start_python(void) {
     PyConfig_Clear(&config);
     if (PyStatus_Exception(status)) {
         fprintf(stderr, PROGRAM ": Python could not start: %s\n", status.err_msg ? status.err_msg : "unknown reason");
+        return NOT_STARTED;
+    }
+    if (make_native_modules_importable() != 0) {
+        PyErr_Print();
         return NOT_STARTED;
     }
     preload();

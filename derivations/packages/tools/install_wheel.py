@@ -1,8 +1,9 @@
 """Lays a wheel out as it lies in site-packages.
 
-Usage: install_wheel.py WHEEL SITE_PACKAGES
+Usage: install_wheel.py WHEEL SITE_PACKAGES [MODULES]
 
-Scripts, headers and data files are not installed: a fragment is what `import` finds. The record of the installed files is
+Scripts, headers and data files are not installed: a fragment is what `import` finds. Native modules are no part of it: they
+go to the folder MODULES, each under its full name; without MODULES they are refused. The record of the installed files is
 written anew, sorted, for the one in the wheel need not be.
 """
 
@@ -12,6 +13,8 @@ import hashlib
 import os
 import sys
 import zipfile
+
+NATIVE = (".so", ".pyd", ".dylib", ".dll")
 
 
 def placed(name):
@@ -24,8 +27,21 @@ def placed(name):
     return name
 
 
+def write(folder, path, content):
+    target = os.path.join(folder, path)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    with open(target, "xb") as file:
+        file.write(content)
+
+
+def module_name(path):
+    """`package._module` for `package/_module.cpython-311-wasm32-wasi.so`."""
+    folder, _, name = path.rpartition("/")
+    return ".".join([*folder.split("/"), name.split(".")[0]] if folder else [name.split(".")[0]])
+
+
 def main():
-    wheel, site_packages = sys.argv[1:]
+    wheel, site_packages, *modules = sys.argv[1:]
     records = []
     with zipfile.ZipFile(wheel) as archive:
         names = sorted(name for name in archive.namelist() if not name.endswith("/"))
@@ -33,11 +49,12 @@ def main():
         contents = {placed(name): archive.read(name) for name in names if placed(name)}
     contents.pop(f"{info}/RECORD", None)
     contents[f"{info}/INSTALLER"] = b"kiln\n"
+    for path in [path for path in contents if path.endswith(NATIVE)]:
+        if not modules:
+            raise SystemExit(f"the wheel holds a native module that is not declared: {module_name(path)} ({path})")
+        write(modules[0], module_name(path), contents.pop(path))
     for path, content in sorted(contents.items()):
-        target = os.path.join(site_packages, path)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "xb") as file:
-            file.write(content)
+        write(site_packages, path, content)
         digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
         records.append((path, f"sha256={digest}", len(content)))
     records.append((f"{info}/RECORD", "", ""))

@@ -1,0 +1,141 @@
+//! The runtime's packages, each by a function that uses it; and packages that are not what they should be.
+
+use super::*;
+
+/// Functions that use a package, and compare its C part with what plain Python makes of it. They print lines that end with `: ok`.
+pub(super) const FUNCTIONS: [(&str, &str); 12] = [
+    ("use_dulwich", include_str!("packages/use_dulwich.py")),
+    ("use_genshi", include_str!("packages/use_genshi.py")),
+    ("use_markupsafe", include_str!("packages/use_markupsafe.py")),
+    ("use_msgpack", include_str!("packages/use_msgpack.py")),
+    ("use_numpy", include_str!("packages/use_numpy.py")),
+    ("use_pyaes", include_str!("packages/use_pyaes.py")),
+    ("use_pyperf", include_str!("packages/use_pyperf.py")),
+    ("use_pyperformance", include_str!("packages/use_pyperformance.py")),
+    ("use_pyyaml", include_str!("packages/use_pyyaml.py")),
+    ("use_regex", include_str!("packages/use_regex.py")),
+    ("use_simplejson", include_str!("packages/use_simplejson.py")),
+    ("use_wrapt", include_str!("packages/use_wrapt.py")),
+];
+
+#[track_caller]
+fn assert_all_well(output: &Output, lines: usize) {
+    let printed = stdout(output);
+    assert_eq!(printed.lines().filter(|line| line.ends_with(": ok")).count(), lines, "{printed}");
+}
+
+#[test]
+fn packages_with_native_modules_do_what_they_do_in_plain_python() {
+    for function in ["use_genshi", "use_markupsafe", "use_msgpack", "use_pyyaml", "use_regex", "use_simplejson", "use_wrapt"] {
+        assert_all_well(&flagship().run_odd(function), 1);
+    }
+}
+
+#[test]
+fn packages_in_python_alone_work() {
+    for function in ["use_pyaes", "use_pyperf", "use_pyperformance"] {
+        assert_all_well(&flagship().run_odd(function), 1);
+    }
+}
+
+#[test]
+#[ignore = "dulwich needs zlib, which libpython does not have yet"]
+fn dulwich_makes_the_objects_that_git_makes() {
+    assert_all_well(&flagship().run_odd("use_dulwich"), 1);
+}
+
+#[test]
+#[ignore = "builds numpy"]
+fn numpy_calculates() {
+    let flagship = flagship();
+    let _moves = STILL.read().unwrap();
+    let output = kiln(&flagship.store, &flagship.odd).args(["run", "use_numpy", "--runtime", "runtime-numpy"]).output().unwrap();
+    assert_all_well(&output, 4);
+}
+
+/// Builds `target` of a project that differs from this one in `file`, where `from` is `to`.
+fn build_changed(name: &str, file: &str, from: &str, to: &str, target: &str) -> Output {
+    let flagship = flagship();
+    let changed = flagship.odd.with_file_name(name);
+    copy_project(&changed);
+    let path = changed.join("derivations").join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.matches(from).count(), 1, "{file} is not as this test expects it");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, text.replace(from, to)).unwrap();
+    kiln(&flagship.store, &changed).args(["build", target]).output().unwrap()
+}
+
+#[test]
+fn a_source_distribution_that_is_another_version_is_refused() {
+    let output = build_changed("lies", "locks/pypi.json", "\"version\": \"1.17.0\"", "\"version\": \"1.17.1\"", "site-packages.six");
+    assert_fails(&output, 1, "the source distribution says that it is six 1.17.0; six 1.17.1 is in the lock");
+}
+
+#[test]
+fn a_wheel_for_another_platform_is_refused() {
+    let output =
+        build_changed("foreign", "packages/packages.star", "fragment(lane, \"six\"", "fragment(lane, \"wasmtime\"", "site-packages.six");
+    assert_fails(&output, 1, "manylinux1_x86_64; wanted is one for any platform and Python 3.11");
+}
+
+#[test]
+fn a_build_dependency_that_is_not_declared_is_named() {
+    let declared = "build = [\"setuptools\", \"wheel\", \"cython\"],\n            modules = [\"yaml._yaml\"]";
+    let without = "build = [\"setuptools\", \"wheel\"],\n            modules = [\"yaml._yaml\"]";
+    let output = build_changed("undeclared", "packages/packages.star", declared, without, "site-packages.PyYAML");
+    assert_fails(&output, 1, "needs `Cython; python_version < \"3.13\"` to be built, which is not declared");
+}
+
+#[test]
+fn native_modules_that_are_not_declared_are_refused() {
+    let output =
+        build_changed("more", "packages/packages.star", "modules = [\"msgpack._cmsgpack\"]", "modules = []", "site-packages.msgpack");
+    assert_fails(&output, 1, "msgpack compiles native code, but declares no native modules");
+}
+
+#[test]
+fn native_modules_that_a_build_does_not_make_are_missed() {
+    let output = build_changed(
+        "fewer",
+        "packages/packages.star",
+        "\"MessagePack\", modules = [\"msgpack._cmsgpack\"]",
+        "\"MessagePack\", modules = [\"msgpack._cmsgpack\"], env = {\"MSGPACK_PUREPYTHON\": \"1\"}",
+        "site-packages.msgpack",
+    );
+    assert_fails(&output, 1, "msgpack declares the native modules msgpack._cmsgpack; its build made none");
+}
+
+#[test]
+fn c_functions_that_would_trap_are_refused() {
+    let output = build_changed(
+        "unpatched",
+        "packages/packages.star",
+        "            patches = source(\"//patches/wrapt-1.16.0\"),\n",
+        "",
+        "site-packages.wrapt",
+    );
+    assert_fails(&output, 1, "is used as a getter, which is called with 2 arguments: it would trap");
+}
+
+#[test]
+fn a_native_module_that_two_fragments_define_is_refused() {
+    let twice = "program = func(lane, natives(fragments) | {\"native_again\": fragments[\"msgpack\"].native})\n";
+    let output = build_changed("twice", "default.star", "program = func(lane, natives(fragments))\n", twice, "func");
+    assert_fails(&output, 1, "the native module msgpack._cmsgpack is defined by both msgpack and msgpack");
+}
+
+#[test]
+fn an_init_function_that_is_in_no_archive_is_missed() {
+    let lies = r#"
+lie = derivation(
+    name = "lie",
+    root = toolchain,
+    inputs = {"true": fragments["msgpack"].native},
+    script = 'cp -R $true $out; chmod -R u+w $out; cd $out/lib/native/msgpack; llvm-ar-14 d *.a msgpack._cmsgpack.o',
+)
+program = func(lane, {"native_lie": lie})
+"#;
+    let output = build_changed("lie", "default.star", "program = func(lane, natives(fragments))\n", lies, "func");
+    assert_fails(&output, 1, "msgpack says that PyInit_msgpack._cmsgpack starts its native module msgpack._cmsgpack");
+}
