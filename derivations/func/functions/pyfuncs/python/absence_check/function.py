@@ -80,7 +80,7 @@ def logs():
     handler.emit(logging.makeLogRecord({"msg": "lost"}))
     assert errors == ["lost"], errors
     kept = logging.handlers.MemoryHandler(10)
-    kept.emit(logging.makeLogRecord({"msg": "kept"}))
+    kept.emit(logging.makeLogRecord({"msg": "kept", "levelno": logging.INFO}))
     assert len(kept.buffer) == 1
 
 
