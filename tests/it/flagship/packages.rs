@@ -39,13 +39,12 @@ fn packages_in_python_alone_work() {
 }
 
 #[test]
-#[ignore = "dulwich needs zlib, which libpython does not have yet"]
 fn dulwich_makes_the_objects_that_git_makes() {
     assert_all_well(&flagship().run_odd("use_dulwich"), 1);
 }
 
 #[test]
-#[ignore = "builds numpy"]
+#[ignore = "builds numpy, which takes minutes"]
 fn numpy_calculates() {
     let flagship = flagship();
     let _moves = STILL.read().unwrap();
