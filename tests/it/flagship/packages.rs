@@ -18,6 +18,9 @@ pub(super) const FUNCTIONS: [(&str, &str); 12] = [
     ("use_wrapt", include_str!("packages/use_wrapt.py")),
 ];
 
+/// The line of `default.star` that says which native modules are linked.
+const PROGRAM: &str = "program = func(lane, profile, natives(fragments))\n";
+
 #[track_caller]
 fn assert_all_well(output: &Output, lines: usize) {
     let printed = stdout(output);
@@ -73,8 +76,13 @@ fn a_source_distribution_that_is_another_version_is_refused() {
 
 #[test]
 fn a_wheel_for_another_platform_is_refused() {
-    let output =
-        build_changed("foreign", "packages/packages.star", "fragment(lane, \"six\"", "fragment(lane, \"wasmtime\"", "site-packages.six");
+    let output = build_changed(
+        "other-platform",
+        "packages/packages.star",
+        "fragment(lane, \"six\"",
+        "fragment(lane, \"wasmtime\"",
+        "site-packages.six",
+    );
     assert_fails(&output, 1, "manylinux1_x86_64; wanted is one for any platform and Python 3.11");
 }
 
@@ -119,22 +127,21 @@ fn c_functions_that_would_trap_are_refused() {
 
 #[test]
 fn a_native_module_that_two_fragments_define_is_refused() {
-    let twice = "program = func(lane, natives(fragments) | {\"native_again\": fragments[\"msgpack\"].native})\n";
-    let output = build_changed("twice", "default.star", "program = func(lane, natives(fragments))\n", twice, "func");
+    let twice = "program = func(lane, profile, natives(fragments) | {\"native_again\": fragments[\"msgpack\"].native})\n";
+    let output = build_changed("twice", "default.star", PROGRAM, twice, "func");
     assert_fails(&output, 1, "the native module msgpack._cmsgpack is defined by both msgpack and msgpack");
 }
 
 #[test]
 fn an_init_function_that_is_in_no_archive_is_missed() {
-    let lies = r#"
-lie = derivation(
-    name = "lie",
-    root = toolchain,
-    inputs = {"true": fragments["msgpack"].native},
-    script = 'cp -R $true $out; chmod -R u+w $out; cd $out/lib/native/msgpack; llvm-ar-14 d *.a msgpack._cmsgpack.o',
-)
-program = func(lane, {"native_lie": lie})
+    let lies = r#"lie = derivation(
+        name = "lie",
+        root = toolchain,
+        inputs = {"true": fragments["msgpack"].native},
+        script = 'cp -R $true $out; chmod -R u+w $out; cd $out/lib/native/msgpack; llvm-ar-14 d *.a msgpack._cmsgpack.o',
+    )
+    program = func(lane, profile, {"native_lie": lie})
 "#;
-    let output = build_changed("lie", "default.star", "program = func(lane, natives(fragments))\n", lies, "func");
+    let output = build_changed("lie", "default.star", PROGRAM, lies, "func");
     assert_fails(&output, 1, "msgpack says that PyInit_msgpack._cmsgpack starts its native module msgpack._cmsgpack");
 }
