@@ -15,6 +15,11 @@ export PYTHONHASHSEED=0
 cp -R "$src" /build/python
 chmod -R u+w /build/python
 cd /build/python
+found=$(sed -n 's/^#define PY_VERSION[[:space:]]*"\(.*\)".*/\1/p' Include/patchlevel.h)
+case $found in
+"$version".*) ;;
+*) echo "these are the sources of Python $found, and this is the lane of $version" >&2; exit 1 ;;
+esac
 . "$changes/apply.sh"
 apply "$changes" "$patches"
 

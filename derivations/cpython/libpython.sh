@@ -14,6 +14,7 @@
 #      $report       report.py
 #      $signatures   signatures.py
 #      $version      major.minor, e.g. 3.11
+#      $traps        `refuse` or `report`: what is done if signatures.py finds something
 #      $left_out     what of the standard library is not installed
 # Out: $out          lib/libpythonX.Y.a and the libraries that it needs, lib/link-options, include/pythonX.Y, modules.json
 #      $stdlib       lib/pythonX.Y, as it lies in the runtime
@@ -87,7 +88,7 @@ if failed:
 '
 
 make -j "$KILN_CORES" "libpython$version.a" $archives pybuilddir.txt
-"/build/bin/python$version" -I "$signatures" "libpython$version.a"
+"/build/bin/python$version" -I "$signatures" "libpython$version.a" "$traps"
 
 mkdir -p "$out/lib" "$out/include"
 cp "libpython$version.a" $archives /build/libs/lib/*.a "$out/lib/"

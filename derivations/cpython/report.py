@@ -93,6 +93,8 @@ def why_left_out(module, state):
         return known
     if state == "n/a":
         return "upstream leaves it out on WASI"
+    if state is None:
+        return "no part of the documented library"
     return f"configure says \"{state}\""
 
 

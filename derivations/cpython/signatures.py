@@ -1,10 +1,11 @@
-"""Refuses C functions that Python would call with other arguments than they take.
+"""Looks for C functions that Python would call with other arguments than they take.
 
-Usage: signatures.py ARCHIVE
+Usage: signatures.py ARCHIVE refuse|report
 
 Looks at every table of methods, getters and setters in a static library for wasm32, and compares the type that each function has with
 the one that Python calls it by. A difference works on the usual processors. WebAssembly checks the type of a function that is called
-through a pointer, and traps. The compiler can't see it where a function is cast twice, as in `(PyCFunction)(void(*)(void))f`.
+through a pointer, and traps. The compiler can't see it where a function is cast twice, as in `(PyCFunction)(void(*)(void))f`, or declared without
+its parameters, as in `void f()`: none of Python's tables is for functions that take and give nothing.
 """
 
 import struct
@@ -131,6 +132,11 @@ class Object:
             cells = [(*self.relocations.get(start + offset + 4 * n, (None, 0)), word) for n, word in enumerate(words)]
             yield name.decode(), [cells[n:n + width] for n in range(0, len(cells), width)]
 
+    def nothings(self):
+        """The functions in tables that take and give nothing."""
+        codes = {symbol for kind, symbol in self.relocations.values() if kind == TABLE_INDEX}
+        return [name for name, *kind in map(self.type_of, codes) if kind == [(), ()]]
+
     def type_of(self, symbol):
         """(the function's name, its parameters, its results)"""
         _, name, index = self.symbols[symbol]
@@ -189,9 +195,12 @@ def members(path):
 
 
 def main():
+    archive, finding = sys.argv[1:]
     seen, wrong = 0, []
-    for member, content in members(sys.argv[1]):
+    for member, content in members(archive):
         found = Object(content)
+        for name in found.nothings():
+            wrong.append(f"{member}: {name} takes and gives nothing, and is called with something")
         for width, expected in ((4, methods), (5, accessors)):
             for table, rows in found.tables(width):
                 while rows and all(cell == EMPTY for cell in rows[-1]):
@@ -203,11 +212,11 @@ def main():
                         wrong.append(f"{member}: {name}, in {table}, takes {len(parameters)} arguments and is called with {arguments}")
     for line in sorted(set(wrong)):
         print(line, file=sys.stderr)
-    if wrong:
+    if wrong and finding == "refuse":
         raise SystemExit("the functions above would trap: change the sources so that they take what they are called with")
     if not seen:
-        raise SystemExit(f"{sys.argv[1]} has no methods: is it a library for wasm32?")
-    print(f"{seen} methods, getters and setters take what they are called with")
+        raise SystemExit(f"{archive} has no methods: is it a library for wasm32?")
+    print(f"{seen} methods, getters and setters; {len(set(wrong))} of them would trap")
 
 
 main()
