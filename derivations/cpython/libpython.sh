@@ -3,7 +3,7 @@
 # In:  $src          CPython's sources
 #      $changes      apply.sh, and what it needs
 #      $patches      the changes of this version
-#      $wasi_patches further ones, for WASI alone
+#      $wasi_patches, $own_patches  further ones, for WASI alone; the second, if there are any, for this version alone
 #      $added        files that are added to the sources
 #      $archives     what else of this version's Makefile is to be made and linked
 #      $libraries    linker options for those, and for libraries of the sysroot that this version needs
@@ -28,7 +28,7 @@ cp -R "$src" /build/python
 chmod -R u+w /build/python
 cd /build/python
 . "$changes/apply.sh"
-apply "$changes" "$patches" "$wasi_patches"
+apply "$changes" "$patches" "$wasi_patches" ${own_patches:+"$own_patches"}
 cp -R "$added/." .
 chmod -R u+w .
 

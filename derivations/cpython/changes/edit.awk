@@ -10,8 +10,7 @@
 #      +a line that comes
 #
 # The lines that stay and go are looked for as they stand, together, wherever they are in the file; an empty line ends the edit. So an
-# edit fits all versions of a file that have these lines, and unlike a patch it never goes where they only look alike. With `edit?`
-# it is for those versions that have the file.
+# edit fits all versions of a file that have these lines, and unlike a patch it never goes where they only look alike.
 
 function fail(message) {
     print FILENAME ":" start ": " message >"/dev/stderr"
@@ -44,26 +43,20 @@ function finish(    text, count, at) {
         return
     if (old == "\n" || old "" == new "")
         fail("the edit of " file " changes nothing")
-    if (optional && system("test -e '" file "'") != 0) {
-        file = ""
-        return
-    }
     text = text_of(file)
     count = places(text, old)
     if (count == 1) {
         at = index(text, old)
         texts[file] = substr(text, 1, at - 1) new substr(text, at + length(old))
-    } else if (text != "\n") {
+    } else if (!failed || text != "\n") {
         fail("this edit of " file " fits at " count " places, and must at 1:\n" shown "These sources are of a version that it was not made for.")
     }
     file = ""
 }
 
-/^edit[?]? / {
+/^edit / {
     finish()
-    optional = /^edit[?]/
-    file = $0
-    sub(/^edit[?]? /, "", file)
+    file = substr($0, 6)
     start = FNR
     old = new = "\n"
     shown = ""

@@ -8,13 +8,19 @@ old = lanes("3.9")
 targets["changed"] = derivation(
     name = "changed",
     root = toolchain,
-    inputs = {"src": old.source, "changes": source("cpython/changes"), "patches": old.patches, "wasi_patches": old.wasi_patches},
+    inputs = {
+        "src": old.source,
+        "changes": source("cpython/changes"),
+        "patches": old.patches,
+        "wasi_patches": old.wasi_patches,
+        "own_patches": old.own_patches,
+    },
     script = """
         cp -R "$src" "$out"
         chmod -R u+w "$out"
         cd "$out"
         . "$changes/apply.sh"
-        apply "$changes" "$patches" "$wasi_patches"
+        apply "$changes" "$patches" "$wasi_patches" "$own_patches"
     """,
 )
 "#;
@@ -31,7 +37,7 @@ fn project_that_changes(name: &str) -> PathBuf {
 
 /// What the edits add, by the file that they change.
 fn added_lines() -> Vec<(PathBuf, String)> {
-    let folders = ["python-3.8", "python-3.8-wasi"].map(|name| project().join("patches").join(name));
+    let folders = ["python-3.8", "python-3.8-wasi", "python-3.9-wasi"].map(|name| project().join("patches").join(name));
     let edits = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
     let mut added = Vec::new();
     for text in edits {
