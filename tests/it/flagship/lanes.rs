@@ -38,7 +38,8 @@ fn project_that_changes(name: &str) -> PathBuf {
 /// What the edits add, by the file that they change.
 fn added_lines() -> Vec<(PathBuf, String)> {
     let folders = ["python-3.8", "python-3.8-wasi", "python-3.9-wasi"].map(|name| project().join("patches").join(name));
-    let edits = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    let edits =
+        folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
     let mut added = Vec::new();
     for text in edits {
         let mut file = None;
@@ -99,7 +100,8 @@ fn the_samples_pass_on_3_9() {
         .unwrap();
     stdout(&built);
     for runtime in ["runtime", "runtime-faasm", "runtime-faasm-minimal"] {
-        let run = |function: &str| kiln(&flagship.store, &project()).args(["run", function, "--runtime", runtime]).args(lane).output().unwrap();
+        let run =
+            |function: &str| kiln(&flagship.store, &project()).args(["run", function, "--runtime", runtime]).args(lane).output().unwrap();
         assert_eq!(stdout(&run("hello")), "hello from Python 3.9.2 on wasi\n", "{runtime}");
         for function in [
             "absence_check",
