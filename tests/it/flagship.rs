@@ -23,6 +23,7 @@ use wasmparser::{Parser, Payload};
 use crate::support::{kiln as program, until_exit};
 
 mod faasm;
+mod lanes;
 
 /// The targets that are built; everything else is needed by one of them.
 const TARGETS: [&str; 7] = [
