@@ -21,6 +21,7 @@ targets["changed"] = derivation(
         cd "$out"
         . "$changes/apply.sh"
         apply "$changes" "$patches" "$wasi_patches" "$own_patches"
+        find . -type f -exec chmod a-x {} + # so that none of them is a program, which would need the root
     """,
 )
 "#;
@@ -55,10 +56,11 @@ fn added_lines() -> Vec<(PathBuf, String)> {
 
 fn build_changed(project: &Path, sources: Option<&Path>) -> Output {
     let mut command = kiln(&flagship().store, project);
-    command.args(["build", "changed", "--json"]);
-    if let Some(sources) = sources {
-        command.arg("--override-source").arg(format!("cpython-3.9.2={}", sources.display()));
-    }
+    command.args(["build", "changed"]);
+    match sources {
+        Some(sources) => command.arg("--override-source").arg(format!("cpython-3.9.2={}", sources.display())),
+        None => command.arg("--json"),
+    };
     command.output().unwrap()
 }
 
