@@ -32,6 +32,8 @@ while read -r suite; do
     cp -R "Lib/$suite" "$out/$library/$suite"
 done <suites
 cat suites
+# A package that is there to be tested with: the interpreter has it frozen.
+[ ! -d Lib/__phello__ ] || cp -R Lib/__phello__ "$out/$library/"
 cp -R "$functions" "$out/pyfuncs"
 chmod -R u+w "$out"
 # None of it is a program to be run by its `#!` line.

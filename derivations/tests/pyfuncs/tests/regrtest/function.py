@@ -27,6 +27,9 @@ DESPITE = {
         "test_asyncgen test_asyncio test_contextlib_async test_httplib test_sys_settrace test_urllib_response test_wsgiref test_xmlrpc",
 }
 
+# It asks ctypes for functions of the interpreter while it is imported, but makes do without ctypes.
+WITHOUT_CTYPES = ["test_code"]
+
 FLAGS = {flag: getattr(support, flag, None) for flag in DESPITE}
 
 RECORDS = open(1, "wb", closefd=False)
@@ -141,6 +144,10 @@ def import_module(name):
     for flag, names in DESPITE.items():
         if hasattr(support, flag):
             setattr(support, flag, name in names.split() or FLAGS[flag])
+    if name in WITHOUT_CTYPES:
+        sys.modules["ctypes"] = None
+    elif sys.modules.get("ctypes", True) is None:
+        del sys.modules["ctypes"]
     return importlib.import_module(f"test.{name}")
 
 
