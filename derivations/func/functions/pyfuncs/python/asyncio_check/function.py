@@ -84,6 +84,14 @@ async def what_needs_the_network_or_processes_fails():
         raise AssertionError(f"{attempt} did not fail")
 
 
+async def what_needs_a_thread_fails_and_the_loop_ends():
+    try:
+        await asyncio.to_thread(print)
+    except RuntimeError:
+        return
+    raise AssertionError("there was a thread")
+
+
 CHECKS = [
     tasks_take_turns,
     timers_wait,
@@ -91,6 +99,7 @@ CHECKS = [
     queues_and_locks,
     errors_cancel_their_group,
     what_needs_the_network_or_processes_fails,
+    what_needs_a_thread_fails_and_the_loop_ends,
 ]
 
 
