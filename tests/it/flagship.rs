@@ -384,6 +384,16 @@ fn func_imports_exactly_wasi() {
 }
 
 #[test]
+fn func_carries_no_names_and_no_debug_information() {
+    let wasm = fs::read(flagship().runtime().join("python/py_func/function.wasm")).unwrap();
+    let custom = Parser::new(0).parse_all(&wasm).filter_map(|payload| match payload.unwrap() {
+        Payload::CustomSection(section) => Some(section.name().to_owned()),
+        _ => None,
+    });
+    assert_eq!(custom.collect::<Vec<_>>(), ["target_features"]);
+}
+
+#[test]
 fn the_module_report_gives_each_module_that_is_not_built_a_reason() {
     let flagship = flagship();
     let physical = text(&json(&flagship.kiln(["info", "libpython", "--json"]))["physical"]);
