@@ -39,7 +39,7 @@ def main():
     paths = dict(named(text) for text in given.wasm or [os.path.join(given.runtime, FUNCTION)])
     print(machine())
     guests, compiles, starts = {}, {name: [] for name in paths}, {name: [] for name in paths}
-    for _ in range(max(2, given.runs // 4)):
+    for _ in range(2):
         for name, path in paths.items():
             guests[name] = Guest(given.runtime, path)
             compiles[name].append(guests[name].compiled)
