@@ -53,7 +53,8 @@ fn numpy_calculates() {
     let _moves = STILL.read().unwrap();
     let output = kiln(&flagship.store, &flagship.odd).args(["run", "use_numpy", "--runtime", "runtime-numpy"]).output().unwrap();
     assert_all_well(&output, 5);
-    let output = kiln(&flagship.store, &flagship.odd).args(["run", "numpy_test,numpy_conf,mat_mul", "--runtime", "runtime-numpy"]).output().unwrap();
+    let output =
+        kiln(&flagship.store, &flagship.odd).args(["run", "numpy_test,numpy_conf,mat_mul", "--runtime", "runtime-numpy"]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
