@@ -1,6 +1,6 @@
 """Runs functions of a runtime tree under wasmtime.
 
-Usage: run-function RUNTIME [USER/]FUNCTION[,[USER/]FUNCTION ...] [--entry NAME]
+Usage: run-function RUNTIME [USER/]FUNCTION[,[USER/]FUNCTION ...] [--entry NAME] [--compiled FOLDER]
 
 The function's input is standard input, its output standard output, its exit status this program's. The guest sees the
 runtime as its `/`, and an empty `/tmp` that it may write to and that is gone afterwards; beside it nothing of the machine but
@@ -21,6 +21,7 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "lib"))
 
 import wasmtime  # noqa: E402  (only now can they be found)
+from engine import engine, load  # noqa: E402
 from faasm_host import INTERFACE, Call, Host, HostError  # noqa: E402
 
 RUNNER = "python/py_func/function.wasm"
@@ -35,10 +36,6 @@ ENVIRONMENT = {
 
 # Where a guest that keeps its state itself finds what others kept.
 STATE = "/state"
-
-# A guest's C stack is in its own memory (8 MiB). What it uses of the machine's stack beside that is little, but more than
-# wasmtime's 512 KiB where Python recurses. It allows no more than this.
-NATIVE_STACK = 2 << 20
 
 # The most memory that a guest can have: of the 4 GiB that WebAssembly allows, what a machine can spare.
 MEMORY = 2 << 30
@@ -59,6 +56,7 @@ def arguments():
     parser.add_argument("runtime", help="the runtime's tree")
     parser.add_argument("functions", metavar="function", help="FUNCTION or USER/FUNCTION; several, with commas between them")
     parser.add_argument("--entry", help="the entry to call, with the input as bytes (default: faasm_main, without)")
+    parser.add_argument("--compiled", metavar="FOLDER", help="where compile-function put the program (default: compile it now)")
     given = parser.parse_args()
     given.functions = given.functions.split(",")
     if given.entry and len(given.functions) > 1:
@@ -69,12 +67,10 @@ def arguments():
 class Runner:
     """Runs calls, each in an instance of its own."""
 
-    def __init__(self, runtime, state_folder, scratch):
+    def __init__(self, runtime, compiled, state_folder, scratch):
         self.runtime, self.state_folder, self.scratch = runtime, state_folder, scratch
-        config = wasmtime.Config()
-        config.max_wasm_stack = NATIVE_STACK
-        self.engine = wasmtime.Engine(config)
-        self.module = wasmtime.Module.from_file(self.engine, os.path.join(runtime, RUNNER))
+        self.engine = engine()
+        self.module = load(self.engine, os.path.join(runtime, RUNNER), compiled)
         imported = {(wanted.module, wanted.name) for wanted in self.module.imports}
         self.is_faasm = any(module == INTERFACE["module"] for module, _ in imported)
         # Which function is meant it asks, or reads it in its arguments.
@@ -161,7 +157,11 @@ def main():
 
     several = len(given.functions) > 1
     with tempfile.TemporaryDirectory() if several else contextlib.nullcontext() as state_folder, tempfile.TemporaryDirectory() as scratch:
-        runner = Runner(given.runtime, state_folder, scratch)
+        try:
+            runner = Runner(given.runtime, given.compiled, state_folder, scratch)
+        except (OSError, wasmtime.WasmtimeError) as error:
+            print(f"run-function: cannot load {RUNNER} of {given.runtime}: {error}", file=sys.stderr)
+            return 2
         for call in calls(given):
             status = runner.host.run(call)
             sys.stdout.buffer.write(call.output)

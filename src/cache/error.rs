@@ -69,6 +69,14 @@ pub enum CacheError {
         /// Whose address was asked.
         cache: String,
     },
+    /// No cache is left to ask.
+    #[error("{path} cannot be looked for: {caches} cannot be used")]
+    NoneUsable {
+        /// The object.
+        path: StorePath,
+        /// The addresses of those that failed.
+        caches: String,
+    },
     /// Only an unsealed build made it.
     #[error("{path} was made by a build that was not strictly sealed, so it is not published")]
     Unsealed {

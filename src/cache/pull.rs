@@ -167,8 +167,16 @@ impl<'a> Puller<'a> {
                 }
             }
         }
-        let asked = || self.caches.caches(&|_| {}).iter().map(|cache| cache.location()).collect::<Vec<_>>().join(" or ");
-        Err(failed.unwrap_or_else(|| CacheError::Absent { path: path.clone(), cache: asked() }))
+        Err(failed.unwrap_or_else(|| {
+            let asked = self.caches.usable(&|_| {});
+            let locations =
+                |members: Vec<&Member>, between| members.iter().map(|member| member.cache.location()).collect::<Vec<_>>().join(between);
+            if asked.is_empty() {
+                CacheError::NoneUsable { path: path.clone(), caches: locations(self.caches.all().collect(), " and ") }
+            } else {
+                CacheError::Absent { path: path.clone(), cache: locations(asked, " or ") }
+            }
+        }))
     }
 
     fn check_stop(&self) -> Result<(), CacheError> {

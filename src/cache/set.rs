@@ -54,6 +54,11 @@ impl CacheSet {
         self.usable(trouble).into_iter().map(|member| &member.cache).collect()
     }
 
+    /// Those that failed among them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter()
+    }
+
     pub(super) fn usable(&self, trouble: Trouble<'_>) -> Vec<&Member> {
         let order = self.order.get_or_init(|| {
             let priorities = parallel::map(&self.members, AT_ONCE, |member| self.heed(member, member.cache.priority(), trouble));

@@ -32,7 +32,7 @@ pub struct Args {
     /// Call this entry, with the input as its argument, instead of `faasm_main`
     #[arg(long, value_name = "NAME")]
     entry: Option<String>,
-    /// The target that is the runtime
+    /// The target that is the runtime; a target RUNTIME.compiled beside it is its program, compiled ahead
     #[arg(long, value_name = "TARGET", default_value = "runtime")]
     runtime: String,
     /// The target whose `bin/run-function` drives it
@@ -49,18 +49,22 @@ pub struct Args {
 /// # Errors
 /// If runtime or runner cannot be built, or the sandbox cannot be entered.
 pub fn run(globals: &Globals, args: &Args) -> Exit {
-    let targets = [args.runtime.clone(), args.runner.clone()];
-    let lowering = session::lower(globals, &args.params, &targets)?;
+    let evaluation = session::evaluate(globals, &args.params)?;
+    let compiled = format!("{}.compiled", args.runtime);
+    let compiled = evaluation.evaluated.targets.contains_key(&compiled).then_some(compiled);
+    let targets: Vec<String> = [args.runtime.clone(), args.runner.clone()].into_iter().chain(compiled).collect();
+    let lowering = session::lower_evaluated(evaluation, &targets)?;
     let store = globals.open_store()?;
     let report = realise(globals, &lowering, &store, &goals(&lowering, &targets), &[], &args.how)?;
-    let [Some(runtime), Some(runner)] = report.outputs.as_slice() else {
+    let outputs: Option<Vec<StorePath>> = report.outputs.into_iter().collect();
+    let Some([runtime, runner, compiled @ ..]) = outputs.as_deref() else {
         return Err(Failure::new("the runtime or its runner is missing"));
     };
     let scratch = store.new_scratch()?;
     let layout = ScratchLayout::below(scratch.path());
     layout.create()?;
     let stdin = input(args)?;
-    run_with_input(&spec(&store, args, runtime, runner, layout)?, stdin)
+    run_with_input(&spec(&store, args, [runtime, runner], compiled.first(), layout)?, stdin)
 }
 
 /// What the function reads: the text or file that was named, else what is piped into kiln.
@@ -78,14 +82,23 @@ fn input(args: &Args) -> Result<OwnedFd, Failure> {
     }
 }
 
-fn spec(store: &Store, args: &Args, runtime: &StorePath, runner: &StorePath, layout: ScratchLayout) -> Result<SandboxSpec, Failure> {
+fn spec(
+    store: &Store,
+    args: &Args,
+    [runtime, runner]: [&StorePath; 2],
+    compiled: Option<&StorePath>,
+    layout: ScratchLayout,
+) -> Result<SandboxSpec, Failure> {
     let root = root_of(store, runner)?;
     let env = base_environment(1, &root);
     let mut argv = vec![format!("{runner}/bin/run-function"), runtime.to_string(), args.function.clone()];
     if let Some(entry) = &args.entry {
         argv.extend(["--entry".to_owned(), entry.clone()]);
     }
-    let closure = store.closure([runtime, runner])?;
+    if let Some(compiled) = compiled {
+        argv.extend(["--compiled".to_owned(), compiled.to_string()]);
+    }
+    let closure = store.closure([runtime, runner].into_iter().chain(compiled))?;
     Ok(SandboxSpec {
         root: store.physical(&root),
         binds: closure.iter().map(|path| Bind::object(store.physical(path), path)).collect(),

@@ -142,7 +142,11 @@ pub fn lower(globals: &Globals, params: &ParamArgs, targets: &[String]) -> Resul
     lower_evaluated(evaluate(globals, params)?, targets)
 }
 
-fn lower_evaluated(evaluation: Evaluation, targets: &[String]) -> Result<Lowering, Failure> {
+/// Lowers the wanted targets of what was evaluated.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_evaluated(evaluation: Evaluation, targets: &[String]) -> Result<Lowering, Failure> {
     let Evaluation { project, evaluated } = evaluation;
     let sources = Sources::new(&project);
     let lowered = recipe::lower(&evaluated, targets, &mut |request| hash_source(&sources, request))?;

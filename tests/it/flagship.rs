@@ -25,7 +25,15 @@ use crate::support::{kiln as program, until_exit};
 mod faasm;
 
 /// The targets that are built; everything else is needed by one of them.
-const TARGETS: [&str; 4] = ["runtime", "runtime-faasm", "runtime-faasm-minimal", "runner"];
+const TARGETS: [&str; 7] = [
+    "runtime",
+    "runtime-faasm",
+    "runtime-faasm-minimal",
+    "runner",
+    "runtime.compiled",
+    "runtime-faasm.compiled",
+    "runtime-faasm-minimal.compiled",
+];
 
 /// Functions that no user would write, added to the project's own.
 const ODD_FUNCTIONS: [(&str, &str); 12] = [
@@ -431,6 +439,20 @@ fn what_a_function_returns_must_be_a_number() {
 fn a_function_that_cannot_be_loaded_or_called_says_why() {
     assert_fails(&flagship().run_odd("breaks_at_load"), 123, "OSError: before there is an entry");
     assert_fails(&flagship().run_odd("is_no_function"), 124, "faasm_main");
+}
+
+#[test]
+fn code_that_was_compiled_from_another_program_is_not_run() {
+    let flagship = flagship();
+    let changed = flagship.odd.with_file_name("mixed");
+    copy_project(&changed);
+    let file = changed.join("derivations/default.star");
+    let recipes = fs::read_to_string(&file).unwrap();
+    let mixed = recipes.replace("= compiled(program)", "= compiled(func(lane, \"faasm\", natives(fragments)))");
+    assert_ne!(recipes, mixed);
+    fs::write(&file, mixed).unwrap();
+    let output = kiln(&flagship.store, &changed).args(["run", "hello"]).output().unwrap();
+    assert_fails(&output, 2, "was made of another program than");
 }
 
 #[test]

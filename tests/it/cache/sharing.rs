@@ -93,6 +93,19 @@ fn a_cache_that_is_not_there_is_mentioned_once_and_missed_by_nobody() {
 }
 
 #[test]
+fn a_pull_says_which_caches_could_not_be_used() {
+    let (shared, _first) = Shared::filled();
+    let (_, info) = shared.narinfo("lib");
+    let path = info.path.to_string();
+    let (absent, second) = ("file:///nowhere/at/all", Project::new());
+    let outcome = second.kiln(["cache", "pull", "--from", absent, &path]).code(1);
+    outcome.stderr_has(&format!("{path} cannot be looked for: {absent} cannot be used"));
+    let other = format!("/kiln/store/{}-absent", "0".repeat(32));
+    let outcome = second.kiln(["cache", "pull", "--from", absent, "--from", &shared.url(), &other]).code(1);
+    outcome.stderr_has(&format!("{other} is not in {}", shared.url()));
+}
+
+#[test]
 fn what_one_cache_spoils_comes_from_the_next() {
     let ((shared, _first), (other, _)) = (Shared::filled(), Shared::filled());
     let (_, info) = shared.narinfo("lib");
