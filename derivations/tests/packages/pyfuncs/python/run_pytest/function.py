@@ -77,8 +77,12 @@ def faasm_main():
     given = json.loads(get_input())
     sys.stdout = sys.stderr
     os.chdir("/tmp")
-    # Not faulthandler: it wants signals. Not capturing by descriptor: it wants os.dup. No cache: nothing is kept.
-    options = ["-p", "no:faulthandler", "-p", "no:cacheprovider", "--capture=sys", "-q", "--tb=short", "--color=no"]
+    # Not faulthandler: it wants signals. Not capturing by descriptor: it wants os.dup. No cache: nothing is kept. A log: there is no /dev/null.
+    options = ["-p", "no:faulthandler", "-p", "no:cacheprovider", "--capture=sys", "--log-file=/tmp/log", "-q", "--tb=short", "--color=no"]
     options += ["--rootdir", given["root"], "--confcutdir", given["root"], *given["options"]]
     status = pytest.main([*options, given["path"]], plugins=[Reporter(given["skip"])])
+    if status in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR):
+        tell(test=os.path.relpath(given["path"], given["root"]), outcome="error", why=f"{status!r}: pytest says why", seconds=0)
     tell(ended=int(status))
+    # Nothing of Python's own end is waited for: with hypothesis's callback of the garbage collector it does not come.
+    os._exit(0)
