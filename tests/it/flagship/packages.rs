@@ -58,6 +58,36 @@ fn numpy_calculates() {
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
+/// tests/packages/run of a project, on one file of tests.
+fn own_tests(project: &Path) -> Output {
+    let flagship = flagship();
+    let _moves = STILL.read().unwrap();
+    let mut command = Command::new(project.join("tests/packages/run"));
+    command.args(["six", "--only", "six/test_six.py"]);
+    command.env("KILN_TEST_BIN", program()).env("KILN_STORE", &flagship.store).env_remove("KILN_PROJECT").output().unwrap()
+}
+
+#[test]
+fn of_a_packages_own_tests_exactly_those_fail_that_are_expected_to() {
+    let output = own_tests(&project());
+    let said = stdout(&output);
+    assert!(said.contains("six/test_six.py: 200 tests, "), "{said}");
+
+    // Without one that fails, and with one that does not.
+    let changed = flagship().odd.with_file_name("expected");
+    copy_project(&changed);
+    run(Command::new("cp").arg("-R").arg(project().join("tests")).arg(&changed));
+    let path = changed.join("tests/packages/expected/3.11/six.txt");
+    let expected = fs::read_to_string(&path).unwrap().replace("six/test_six.py::test_getoutput", "six/test_six.py::test_lazy");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, expected).unwrap();
+    let output = own_tests(&changed);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("FAILED: six/test_six.py::test_getoutput: failed: OSError"), "{said}");
+    assert!(said.contains("DID NOT FAIL: six/test_six.py::test_lazy"), "{said}");
+}
+
 /// Builds `target` of a project that differs from this one in `file`, where `from` is `to`.
 fn build_changed(name: &str, file: &str, from: &str, to: &str, target: &str) -> Output {
     let changed = flagship().odd.with_file_name(name);

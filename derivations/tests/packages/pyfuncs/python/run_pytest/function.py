@@ -6,6 +6,7 @@ The input is a JSON object:
     root     the folder that the tests' names begin at
     skip     names of tests not to run
     options  further arguments of pytest
+    absent   modules that the runtime does not have, but that the file wants to import: empty ones stand in for them
 
 Standard output has records: a line each, the character RS and then JSON. {"started": NAME} stands there before a test starts, {"test": NAME,
 "outcome": OUTCOME, "why": TEXT, "seconds": N} when it has ended, {"ended": STATUS} at the end. So whoever reads it knows what was tested if the
@@ -15,6 +16,7 @@ guest traps, and in which test it did. What tests print goes to standard error.
 import json
 import os
 import sys
+import types
 
 import pytest
 from pyfaasm.core import get_input
@@ -76,6 +78,7 @@ def reason(report):
 def faasm_main():
     given = json.loads(get_input())
     sys.stdout = sys.stderr
+    sys.modules.update({name: types.ModuleType(name) for name in given["absent"]})
     os.chdir("/tmp")
     # Not faulthandler: it wants signals. Not capturing by descriptor: it wants os.dup. No cache: nothing is kept. A log: there is no /dev/null.
     options = ["-p", "no:faulthandler", "-p", "no:cacheprovider", "--capture=sys", "--log-file=/tmp/log", "-q", "--tb=short", "--color=no"]
