@@ -7,7 +7,7 @@
 # Its config.sub is older than WASI.
 ./configure \
     --host=wasm32-unknown-none --build=x86_64-linux-gnu --prefix=/ \
-    --disable-shared --without-python --without-crypto --without-plugins --without-debugger --without-profiler \
+    --disable-shared --without-python --without-crypto --without-plugins --without-debugger \
     LIBXML_CFLAGS="-I$libxml2/include" LIBXML_LIBS="-L$libxml2/lib -lxml2" \
     AR_FLAGS=crD CFLAGS=-O2 CPPFLAGS="$KILN_POSIX_CPPFLAGS" LIBS="$KILN_POSIX_LIBS"
 

@@ -13,6 +13,7 @@ def core():
     assert table.sum() == 276 and table.transpose(2, 0, 1).shape == (4, 2, 3)
     assert np.sort(np.array([3, 1, 2]))[::-1].tolist() == [3, 2, 1]
     assert np.array_equal(np.array([1, 2]) @ np.array([[1, 2], [3, 4]]), [7, 10])
+    assert np.vdot([1j, 2], [3, 4j]) == 5j
     words = np.array(["b", "a"], dtype="U4")
     assert np.sort(words).tolist() == ["a", "b"]
     assert np.core._multiarray_umath.__name__ == "numpy.core._multiarray_umath"
