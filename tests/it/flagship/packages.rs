@@ -141,13 +141,14 @@ fn a_build_that_downloads_something_fails_and_is_told_why() {
     fs::create_dir(&patches).unwrap();
     let patch = r#"--- a/setup.py
 +++ b/setup.py
-@@ -1,1 +1,6 @@
+@@ -30,2 +30,7 @@
+
 +import contextlib, urllib.request
 +with contextlib.suppress(OSError):
 +    urllib.request.urlopen("http://192.0.2.1/six.tar.gz", timeout=5)
-+urllib.request.urlopen("https://packages.example/six.tar.gz", timeout=5)
++urllib.request.urlopen("http://packages.example/six.tar.gz", timeout=5)
 +
- # Copyright (c) 2010-2024 Benjamin Peterson
+ import six
 "#;
     fs::write(patches.join("0001-downloads.patch"), patch).unwrap();
     let fragment = "fragment(lane, \"six\", \"one source for Python 2 and 3\"";
