@@ -1,7 +1,7 @@
 # BLIS with its reference kernels, which are in C, for one thread; as BLAS and as CBLAS.
 #
 # In:  prepare.sh's, and $prepare, itself
-# Out: $out  include/blis.h, include/cblas.h, lib/libblis.a
+# Out: $out  include/blis.h, lib/libblis.a
 
 . "$prepare"
 cd blis/_src
@@ -34,3 +34,13 @@ xargs -P "$KILN_CORES" -n 1 sh -eu /build/compile </build/sources
 mkdir -p "$out/include" "$out/lib"
 cp $header "$out/include/"
 $AR rcD "$out/lib/libblis.a" /build/objects/*.o
+
+finished blis '
+void cblas_dgemm(int, int, int, int, int, int, double, const double *, int, const double *, int, double, double *, int);
+void cblas_zdotc_sub(int, const void *, int, const void *, int, void *);
+int main(void) {
+    double one[4] = {1, 2, 3, 4}, other[4] = {1};
+    cblas_dgemm(101, 111, 111, 2, 2, 2, 1, one, 2, one, 2, 0, other, 2);
+    cblas_zdotc_sub(2, one, 1, one, 1, other);
+    return 0;
+}'
