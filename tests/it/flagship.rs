@@ -5,6 +5,7 @@
 //! runs, as whoever and wherever, must write the same. `KILN_FLAGSHIP_CORES` is what the builders are told.
 
 mod packages;
+mod regression;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -23,10 +24,13 @@ use wasmparser::{Parser, Payload};
 use crate::support::{kiln as program, until_exit};
 
 mod faasm;
+mod lanes;
 
 /// The targets that are built; everything else is needed by one of them.
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 9] = [
     "runtime",
+    "runtime-tests",
+    "runtime-tests.compiled",
     "runtime-faasm",
     "runtime-faasm-minimal",
     "runner",
