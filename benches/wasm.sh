@@ -18,8 +18,7 @@ function=python/py_func/function.wasm
 case $what in
   start) words=("$(built runtime)" --wasm "func=$(built func)/$function" --wasm "func-optimised=$(built func-optimised)/$function") ;;
   pyperformance) words=("$(built runtime)") ;;
-  product) words=(--runtime "lapack_lite=$(built runtime-numpy)" --runtime "BLIS=$(built runtime-numpy-blis)"
-    --runtime "BLIS, 128-bit vectors=$(built runtime-numpy-blis-simd)" ${NUMPY:+--native "$NUMPY"}) ;;
+  product) words=(--runtime "lapack_lite=$(built runtime-numpy)" --runtime "BLIS=$(built runtime-numpy-blis)" ${NUMPY:+--native "$NUMPY"}) ;;
   *) echo "there is no benchmark $what; there are: start, pyperformance, product" >&2; exit 2 ;;
 esac
 exec "$python" "$here/wasm/$what.py" "${words[@]}" "$@"
