@@ -36,17 +36,23 @@ static struct _inittab modules[] = {
 
 int register_native_modules(void) { return PyImport_ExtendInittab(modules); }
 
-/* Up to 3.11.6 BuiltinImporter looks for top-level modules only: it is asked for others with their package's path. */
+/*
+ * Up to 3.11.6 BuiltinImporter looks for top-level modules only: it is asked for others with their package's path.
+ *
+ * The function belongs to importlib by all that can be seen of it: tracebacks leave importlib's frames out, and debuggers skip them.
+ */
 static const char importable[] =
     "from _frozen_importlib import BuiltinImporter\n"
     "def find_spec(cls, fullname, path=None, target=None, *, find=BuiltinImporter.find_spec):\n"
-    "    return find(fullname, None, target)\n"
+    "    return find(fullname, path if '.' not in fullname else None, target)\n"
     "BuiltinImporter.find_spec = classmethod(find_spec)\n";
 
 int make_native_modules_importable(void) {
-    PyObject *names = PyDict_New();
-    PyObject *done = names ? PyRun_String(importable, Py_file_input, names, names) : NULL;
+    PyObject *names = Py_BuildValue("{ss}", "__name__", "importlib._bootstrap");
+    PyObject *code = names ? Py_CompileString(importable, "<frozen importlib._bootstrap>", Py_file_input) : NULL;
+    PyObject *done = code ? PyEval_EvalCode(code, names, names) : NULL;
     Py_XDECREF(names);
+    Py_XDECREF(code);
     Py_XDECREF(done);
     return done ? 0 : -1;
 }

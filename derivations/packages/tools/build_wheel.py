@@ -12,8 +12,12 @@ import os
 import subprocess
 import sys
 import tarfile
-import tomllib
 import traceback
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # before 3.11
+    import tomli as tomllib
 
 CHECK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "check.py")
 

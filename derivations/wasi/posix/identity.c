@@ -1,4 +1,8 @@
-/* The one user and the one group of a WASI program: number 1000, called "faasm", at home in "/". */
+/*
+ * The one user and the one group of a WASI program: number 1000, called "faasm", at home in "/".
+ *
+ * There is a name for number 0, too, for WASI says of every file that it belongs to 0. Nobody can become root.
+ */
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -12,13 +16,22 @@ static char no_password[] = "x";
 static char nothing[] = "";
 static char home[] = "/";
 static char shell[] = "/bin/sh";
+static char root_name[] = "root";
 static char *members[] = {the_name, NULL};
+static char *root_members[] = {NULL};
 
-static struct passwd the_user = {the_name, no_password, THE_ID, THE_ID, nothing, home, shell};
-static struct group the_group = {the_name, no_password, THE_ID, members};
+enum { COUNT = 2 };
+static struct passwd users[COUNT] = {
+    {root_name, no_password, 0, 0, nothing, home, shell},
+    {the_name, no_password, THE_ID, THE_ID, nothing, home, shell},
+};
+static struct group groups[COUNT] = {
+    {root_name, no_password, 0, root_members},
+    {the_name, no_password, THE_ID, members},
+};
 
-/* Whether getpwent and getgrent have told about their only entry. */
-static int user_told, group_told;
+/* How many entries getpwent and getgrent have told about. */
+static int users_told, groups_told;
 
 uid_t getuid(void) { return THE_ID; }
 uid_t geteuid(void) { return THE_ID; }
@@ -69,10 +82,33 @@ int gethostname(char *name, size_t size) {
     return 0;
 }
 
-struct passwd *getpwuid(uid_t uid) { return uid == THE_ID ? &the_user : NULL; }
-struct passwd *getpwnam(const char *name) { return strcmp(name, the_name) == 0 ? &the_user : NULL; }
-struct group *getgrgid(gid_t gid) { return gid == THE_ID ? &the_group : NULL; }
-struct group *getgrnam(const char *name) { return strcmp(name, the_name) == 0 ? &the_group : NULL; }
+struct passwd *getpwuid(uid_t uid) {
+    for (int i = 0; i < COUNT; i++)
+        if (users[i].pw_uid == uid)
+            return &users[i];
+    return NULL;
+}
+
+struct passwd *getpwnam(const char *name) {
+    for (int i = 0; i < COUNT; i++)
+        if (strcmp(users[i].pw_name, name) == 0)
+            return &users[i];
+    return NULL;
+}
+
+struct group *getgrgid(gid_t gid) {
+    for (int i = 0; i < COUNT; i++)
+        if (groups[i].gr_gid == gid)
+            return &groups[i];
+    return NULL;
+}
+
+struct group *getgrnam(const char *name) {
+    for (int i = 0; i < COUNT; i++)
+        if (strcmp(groups[i].gr_name, name) == 0)
+            return &groups[i];
+    return NULL;
+}
 
 /* The entries never change, so the reentrant forms may point to them and need no buffer. */
 static int give_user(const struct passwd *found, struct passwd *entry, struct passwd **result) {
@@ -113,9 +149,9 @@ int getgrnam_r(const char *name, struct group *entry, char *buffer, size_t size,
     return give_group(getgrnam(name), entry, result);
 }
 
-void setpwent(void) { user_told = 0; }
-void endpwent(void) { user_told = 0; }
-struct passwd *getpwent(void) { return user_told++ ? NULL : &the_user; }
-void setgrent(void) { group_told = 0; }
-void endgrent(void) { group_told = 0; }
-struct group *getgrent(void) { return group_told++ ? NULL : &the_group; }
+void setpwent(void) { users_told = 0; }
+void endpwent(void) { users_told = 0; }
+struct passwd *getpwent(void) { return users_told < COUNT ? &users[users_told++] : NULL; }
+void setgrent(void) { groups_told = 0; }
+void endgrent(void) { groups_told = 0; }
+struct group *getgrent(void) { return groups_told < COUNT ? &groups[groups_told++] : NULL; }
