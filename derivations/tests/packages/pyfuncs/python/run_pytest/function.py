@@ -82,7 +82,8 @@ def faasm_main():
     os.chdir("/tmp")
     # Not faulthandler: it wants signals. Not capturing by descriptor: it wants os.dup. No cache: nothing is kept. A log: there is no /dev/null.
     options = ["-p", "no:faulthandler", "-p", "no:cacheprovider", "--capture=sys", "--log-file=/tmp/log", "-q", "--tb=short", "--color=no"]
-    options += ["--rootdir", given["root"], "--confcutdir", given["root"], *given["options"]]
+    # A folder of its own for tests' files: of the usual one pytest asks whose it is, and WASI's files have no owner.
+    options += ["--basetemp=/tmp/tests", "--rootdir", given["root"], "--confcutdir", given["root"], *given["options"]]
     status = pytest.main([*options, given["path"]], plugins=[Reporter(given["skip"])])
     if status in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR):
         tell(test=os.path.relpath(given["path"], given["root"]), outcome="error", why=f"{status!r}: pytest says why", seconds=0)
