@@ -1,7 +1,8 @@
 # CPython for the build machine.
 #
 # In:  $src       CPython's sources
-#      $patches   the patches of this version
+#      $changes   apply.sh, and what it needs
+#      $patches   the changes of this version
 #      $bytecode  bytecode.py
 #      $version   major.minor, e.g. 3.11
 #      $left_out  what of the standard library is not installed
@@ -14,9 +15,13 @@ export PYTHONHASHSEED=0
 cp -R "$src" /build/python
 chmod -R u+w /build/python
 cd /build/python
-for change in "$patches"/*.patch; do
-    patch -p1 <"$change"
-done
+found=$(sed -n 's/^#define PY_VERSION[[:space:]]*"\(.*\)".*/\1/p' Include/patchlevel.h)
+case $found in
+"$version".*) ;;
+*) echo "these are the sources of Python $found, and this is the lane of $version" >&2; exit 1 ;;
+esac
+. "$changes/apply.sh"
+apply "$changes" "$patches"
 
 # A prefix that exists nowhere: what is not found from the interpreter's own place should not be found at all.
 # Without -g there is no debug information, and what __FILE__ says does not depend on where the sources lie.

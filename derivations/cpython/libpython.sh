@@ -1,14 +1,20 @@
 # CPython as a static library for wasm32-wasi, and its standard library.
 #
 # In:  $src          CPython's sources
-#      $patches      the patches of this version
-#      $wasi_patches further ones, for WASI alone
+#      $changes      apply.sh, and what it needs
+#      $patches      the changes of this version
+#      $wasi_patches, $own_patches  further ones, for WASI alone; the second, if there are any, for this version alone
+#      $added        files that are added to the sources
+#      $archives     what else of this version's Makefile is to be made and linked
+#      $libraries    linker options for those, and for libraries of the sysroot that this version needs
 #      $sysroot      the WASI sysroot
 #      $zlib, $bzip2, $xz, $sqlite, $ffi  the libraries that modules need
 #      $host_python  CPython of the same version for the build machine
 #      $bytecode     bytecode.py
 #      $report       report.py
+#      $signatures   signatures.py
 #      $version      major.minor, e.g. 3.11
+#      $traps        `refuse` or `report`: what is done if signatures.py finds something
 #      $left_out     what of the standard library is not installed
 # Out: $out          lib/libpythonX.Y.a and the libraries that it needs, lib/link-options, include/pythonX.Y, modules.json
 #      $stdlib       lib/pythonX.Y, as it lies in the runtime
@@ -21,9 +27,10 @@ export PYTHONHASHSEED=0
 cp -R "$src" /build/python
 chmod -R u+w /build/python
 cd /build/python
-for change in "$patches"/*.patch "$wasi_patches"/*.patch; do
-    patch -p1 <"$change"
-done
+. "$changes/apply.sh"
+apply "$changes" "$patches" "$wasi_patches" ${own_patches:+"$own_patches"}
+cp -R "$added/." .
+chmod -R u+w .
 
 # configure writes the commands it was given into files that are installed: they go by name, not by store path.
 mkdir /build/bin
@@ -40,16 +47,11 @@ needed_libraries="-lz -lbz2 -llzma -lsqlite3 -lkiln-ffi"
 needed_modules="_bz2 _ctypes _lzma _sqlite3 zlib"
 cp "$ffi"/lib/* /build/libs/lib/
 
-# Upstream leaves pwd and grp out because WASI has only stubs of them. Ours know one user, which is what programs ask for.
-# _ctypes it leaves to setup.py, which makes no static modules. What stands in for libffi is seen by it alone. (No line here may have an
-# equals sign: it would be a definition.)
-cat >Modules/Setup.local <<EOF
-*static*
-pwd pwdmodule.c
-grp grpmodule.c
-_ctypes _ctypes/_ctypes.c _ctypes/callbacks.c _ctypes/callproc.c _ctypes/stgdict.c _ctypes/cfield.c \
-    -I$ffi/include -DHAVE_FFI_PREP_CLOSURE_LOC -DHAVE_FFI_CLOSURE_ALLOC
-EOF
+# Which modules are built in beside those that upstream's Setup names. A line that begins with `?` is for versions that have the module.
+libmpdec=$(cd Modules && echo _decimal/libmpdec/*.c)
+sed -i "s,@ffi@,$ffi,; s,@libmpdec@,$libmpdec," Modules/Setup.local
+awk '/^[?]/ { if (system("test -e Modules/" $2)) next; sub(/^[?]/, "") } { print }' Modules/Setup.local >Setup.local
+mv Setup.local Modules/Setup.local
 
 # Locks and keys are CPython's own stubs. setjmp.h has only a type, memfd_create only a
 # declaration. fork and its relatives are there only to let other programs link: without them
@@ -69,7 +71,8 @@ export CONFIG_SITE=Tools/wasm/config.site-wasm32-wasi
     ARFLAGS=rcD \
     OPT='-DNDEBUG -fwrapv -O2 -Wall'
 
-# First every object that can be made. A module of which one can't is left out of the library, and reported.
+# First every object that can be made. A module of which one can't is left out of the library, and reported: later versions heed the word
+# `disabled`, for earlier ones it must not be in the list.
 objects=$(sed -n 's/^MODOBJS=//p' Makefile)
 make -k -j "$KILN_CORES" $objects 2>errors.log || true
 cat errors.log >&2
@@ -78,16 +81,18 @@ cat errors.log >&2
 import json
 failed = json.load(open("failed.json"))
 if failed:
-    with open("Modules/Setup.local", "a") as file:
-        file.write("*disabled*\n" + "\n".join(failed) + "\n")
+    with open("Modules/Setup.local") as file:
+        lines = [line for line in file if line.split()[:1] not in [[name] for name in failed]]
+    with open("Modules/Setup.local", "w") as file:
+        file.write("".join(lines) + "*disabled*\n" + "\n".join(failed) + "\n")
 '
 
-mpdec=Modules/_decimal/libmpdec/libmpdec.a expat=Modules/expat/libexpat.a
-make -j "$KILN_CORES" "libpython$version.a" $mpdec $expat pybuilddir.txt
+make -j "$KILN_CORES" "libpython$version.a" $archives pybuilddir.txt
+"/build/bin/python$version" -I "$signatures" "libpython$version.a" "$traps"
 
 mkdir -p "$out/lib" "$out/include"
-cp "libpython$version.a" $mpdec $expat /build/libs/lib/*.a "$out/lib/"
-echo "-lpython$version -lmpdec -lexpat $needed_libraries" >"$out/lib/link-options"
+cp "libpython$version.a" $archives /build/libs/lib/*.a "$out/lib/"
+echo "-lpython$version $libraries $needed_libraries" >"$out/lib/link-options"
 make DESTDIR=/build/install inclinstall
 cp -R "/build/install/include/python$version" "$out/include/"
 cp pyconfig.h "$out/include/python$version/"

@@ -51,11 +51,12 @@ def read(build, *path):
 
 def setup_lines(build):
     """(module, source files) of every module that a Setup file names, commented out or not."""
-    for name in ("Setup.bootstrap.in", "Setup.stdlib.in", "Setup.local"):
+    newer = os.path.exists(os.path.join(build, "Modules", "Setup.stdlib.in"))
+    for name in ("Setup.bootstrap.in", "Setup.stdlib.in", "Setup.local") if newer else ("Setup", "Setup.local"):
         for line in read(build, "Modules", name).splitlines():
-            found = re.match(r"#?(?:@MODULE_\w+_TRUE@)?(\w+)\s+((?:\S+\.c\s*)+)", line)
+            found = re.match(r"#?(?:@MODULE_\w+_TRUE@)?(\w+)\s+((?:-\S+\s+)*)((?:\S+\.c\s*)+)", line)
             if found:
-                yield found[1], found[2].split()
+                yield found[1], found[3].split()
 
 
 def states(build):
@@ -92,6 +93,8 @@ def why_left_out(module, state):
         return known
     if state == "n/a":
         return "upstream leaves it out on WASI"
+    if state is None:
+        return "no part of the documented library"
     return f"configure says \"{state}\""
 
 

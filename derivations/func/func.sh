@@ -8,6 +8,8 @@
 #      $interface    interface.json: the functions of Faasm
 #      $profile      wasi, faasm or faasm-minimal
 #      $natives      natives.c, natives.h, natives.py
+#      $frozen       frozen.c, frozen.h, frozen.py
+#      $stdlib       the standard library, compiled
 #      $native_packages  labels of packages' native modules, to be linked
 #      $version      major.minor, e.g. 3.11
 # Out: $out          python/py_func/function.wasm, where Faasm looks for it
@@ -31,12 +33,16 @@ fi
 
 # The native modules of packages, and the table that makes them known. NDEBUG as for libpython: the assertions in its headers would
 # name their files.
-compile="$CC $KILN_POSIX_CPPFLAGS -I$libpython/include/python$version -I$natives -I. $defines -DNDEBUG -std=c17 -Wall -Wextra -Werror -c"
+compile="$CC $KILN_POSIX_CPPFLAGS -I$libpython/include/python$version -I$natives -I$frozen -I. $defines -DNDEBUG -std=c17 -Wall -Wextra -Werror -c"
 fragments=$(for label in $native_packages; do eval "echo \"\$$label\""; done)
 "$host_python/bin/python3" -I "$natives/natives.py" "$libpython" native_modules.inc archives $fragments
 $compile "$natives/natives.c" -o natives.o
 
-objects=natives.o
+# What every start imports. (`python3 -X importtime` lists it; what is frozen is not looked for in folders.)
+"$host_python/bin/python3" -I "$frozen/frozen.py" "$stdlib/lib/python$version" frozen.inc encodings encodings.aliases encodings.utf_8
+$compile "$frozen/frozen.c" -o frozen.o
+
+objects="natives.o frozen.o"
 for source in $sources; do
     $compile "$runner/$source.c" -o "$source.o"
     objects="$objects $source.o"

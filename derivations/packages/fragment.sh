@@ -8,6 +8,7 @@
 #      $build         labels of the wheels of the declared build dependencies
 #      $patches       a folder of patches to the sources, if there are any
 #      $packaging     the wheel of `packaging`, for our own checks
+#      $tomli         that of `tomli`, if the host's Python has no tomllib
 #      $tools         the programs in tools/
 #      $bytecode      bytecode.py
 #      $version       major.minor, e.g. 3.11
@@ -66,6 +67,7 @@ case $file in
 *)
     # The target's sysconfig data is all of its standard library that the host's interpreter may see.
     cp "$stdlib/lib/python$version/_sysconfigdata__wasi_wasm32-wasi.py" target/
+    [ -z "${tomli:-}" ] || "$python" -I "$tools/install_wheel.py" "$tomli" target
     for label in $build; do
         eval "\"\$python\" -I \"\$tools/install_wheel.py\" \"\$$label\" work/backends"
     done

@@ -24,6 +24,7 @@ use wasmparser::{Parser, Payload};
 use crate::support::{kiln as program, until_exit};
 
 mod faasm;
+mod lanes;
 
 /// The targets that are built; everything else is needed by one of them.
 const TARGETS: [&str; 9] = [
@@ -39,7 +40,7 @@ const TARGETS: [&str; 9] = [
 ];
 
 /// Functions that no user would write, added to the project's own.
-const ODD_FUNCTIONS: [(&str, &str); 12] = [
+const ODD_FUNCTIONS: [(&str, &str); 13] = [
     ("raises", "def faasm_main():\n    raise ValueError('on purpose')\n"),
     ("returns_text", "def faasm_main():\n    return 'text'\n"),
     ("returns_seven", "def faasm_main():\n    return 7\n"),
@@ -51,6 +52,7 @@ const ODD_FUNCTIONS: [(&str, &str); 12] = [
     ("overflows", include_str!("flagship/overflows.py")),
     ("asks", include_str!("flagship/asks.py")),
     ("endless", include_str!("flagship/endless.py")),
+    ("freezes", include_str!("flagship/freezes.py")),
     ("writes", include_str!("flagship/writes.py")),
 ];
 
@@ -384,6 +386,25 @@ fn func_imports_exactly_wasi() {
         }
     }
     assert_eq!(modules, BTreeSet::from(["wasi_snapshot_preview1".to_owned()]));
+}
+
+#[test]
+fn what_every_start_imports_is_in_the_program_and_still_has_its_files() {
+    let output = stdout(&flagship().run_odd("freezes"));
+    assert_eq!(
+        output.lines().collect::<Vec<_>>(),
+        ["encodings: ok", "encodings.aliases: ok", "encodings.utf_8: ok", "other encodings: ok", "lines: ok"]
+    );
+}
+
+#[test]
+fn func_carries_no_names_and_no_debug_information() {
+    let wasm = fs::read(flagship().runtime().join("python/py_func/function.wasm")).unwrap();
+    let custom = Parser::new(0).parse_all(&wasm).filter_map(|payload| match payload.unwrap() {
+        Payload::CustomSection(section) => Some(section.name().to_owned()),
+        _ => None,
+    });
+    assert_eq!(custom.collect::<Vec<_>>(), ["target_features"]);
 }
 
 #[test]

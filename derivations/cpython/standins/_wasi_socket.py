@@ -117,6 +117,9 @@ _FUNCTIONS = (
     getaddrinfo, getnameinfo, gethostbyname, gethostbyname_ex, gethostbyaddr, getservbyname, getservbyport, getprotobyname,
 )
 
-for _name, _value in [*_OPTIONS.items(), *((_function.__name__, _function) for _function in _FUNCTIONS)]:
+for _name, _value in _OPTIONS.items():
     if not hasattr(_socket, _name):
         setattr(_socket, _name, _value)
+# Before 3.11 the C module has such functions, and they know nobody.
+for _function in _FUNCTIONS:
+    setattr(_socket, _function.__name__, _function)

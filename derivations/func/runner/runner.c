@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "frozen.h"
 #include "host.h"
 #include "natives.h"
 #include "status.h"
@@ -42,6 +43,7 @@ int start_python(void) {
         fprintf(stderr, PROGRAM ": Python could not start: no memory\n");
         return NOT_STARTED;
     }
+    freeze_modules();
     PyConfig config;
     PyConfig_InitPythonConfig(&config);
     /* The arguments are the runner's, not Python's. */
@@ -54,6 +56,10 @@ int start_python(void) {
     PyConfig_Clear(&config);
     if (PyStatus_Exception(status)) {
         fprintf(stderr, PROGRAM ": Python could not start: %s\n", status.err_msg ? status.err_msg : "unknown reason");
+        return NOT_STARTED;
+    }
+    if (!standard_library_is_there()) {
+        fprintf(stderr, PROGRAM ": Python could not start: there is no standard library\n");
         return NOT_STARTED;
     }
     if (make_native_modules_importable() != 0) {

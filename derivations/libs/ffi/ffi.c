@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TYPE(name, c_type, kind) ffi_type ffi_type_##name = {sizeof(c_type), alignof(c_type), kind, NULL};
+/* Weak, for CPython has its own before 3.10. */
+#define TYPE(name, c_type, kind) __attribute__((weak)) ffi_type ffi_type_##name = {sizeof(c_type), alignof(c_type), kind, NULL};
 
 /* As in libffi, void has a size. */
 TYPE(void, char, FFI_TYPE_VOID)

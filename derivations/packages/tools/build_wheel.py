@@ -12,8 +12,12 @@ import os
 import subprocess
 import sys
 import tarfile
-import tomllib
 import traceback
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # before 3.11
+    import tomli as tomllib
 
 CHECK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "check.py")
 
@@ -63,6 +67,20 @@ def more_requirements(builder):
     return getattr(builder, "get_requires_for_build_wheel", list)()
 
 
+def hosts_asked_for():
+    """The hosts that this process, from now on, looks up or wants a connection to; the set grows as it does."""
+    asked = set()
+
+    def audit(event, arguments):
+        if event == "socket.getaddrinfo":
+            asked.add(str(arguments[0]))
+        elif event == "socket.connect" and isinstance(arguments[1], tuple):
+            asked.add(str(arguments[1][0]))
+
+    sys.addaudithook(audit)
+    return asked
+
+
 def run_hook(sources, system, hook, result):
     """Writes what `hook` returns to the file `result`. In a child: a setup.py that has run once need not run again."""
     child = os.fork()
@@ -70,6 +88,7 @@ def run_hook(sources, system, hook, result):
         if os.waitpid(child, 0)[1]:
             raise SystemExit(1)
         return
+    asked = hosts_asked_for()
     try:
         text = hook(back_end(sources, system))
         with open(result, "w", encoding="utf-8") as file:
@@ -85,6 +104,12 @@ def run_hook(sources, system, hook, result):
         status = 1
     except BaseException:
         traceback.print_exc()
+        if asked:
+            print(
+                f"the build asked for {', '.join(sorted(asked))}, but there is no network in the sandbox: give it what it wants to fetch as an"
+                " input of the fragment, or tell it by `env` or a patch to do without",
+                file=sys.stderr,
+            )
         status = 1
     sys.stdout.flush()
     sys.stderr.flush()

@@ -36,7 +36,7 @@ def sdist(folder, project, wanted):
 
 
 def requirements(backends, *wanted):
-    installed = {canonicalize_name(found.name): found.version for found in importlib.metadata.distributions(path=[backends])}
+    installed = {canonicalize_name(found.metadata["Name"]): found.version for found in importlib.metadata.distributions(path=[backends])}
     for requirement in map(Requirement, wanted):
         if requirement.marker and not requirement.marker.evaluate():
             continue

@@ -52,20 +52,58 @@ fn numpy_calculates() {
     let flagship = flagship();
     let _moves = STILL.read().unwrap();
     let output = kiln(&flagship.store, &flagship.odd).args(["run", "use_numpy", "--runtime", "runtime-numpy"]).output().unwrap();
-    assert_all_well(&output, 4);
+    assert_all_well(&output, 5);
+    let output =
+        kiln(&flagship.store, &flagship.odd).args(["run", "numpy_test,numpy_conf,mat_mul", "--runtime", "runtime-numpy"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+/// tests/packages/run of a project, on one file of tests.
+fn own_tests(project: &Path) -> Output {
+    let flagship = flagship();
+    let _moves = STILL.read().unwrap();
+    let mut command = Command::new(project.join("tests/packages/run"));
+    command.args(["six", "--only", "six/test_six.py"]);
+    command.env("KILN_TEST_BIN", program()).env("KILN_STORE", &flagship.store).env_remove("KILN_PROJECT").output().unwrap()
+}
+
+#[test]
+fn of_a_packages_own_tests_exactly_those_fail_that_are_expected_to() {
+    let output = own_tests(&project());
+    let said = stdout(&output);
+    assert!(said.contains("six/test_six.py: 200 tests, "), "{said}");
+
+    // Without one that fails, and with one that does not.
+    let changed = flagship().odd.with_file_name("expected");
+    copy_project(&changed);
+    run(Command::new("cp").arg("-R").arg(project().join("tests")).arg(&changed));
+    let path = changed.join("tests/packages/expected/3.11/six.txt");
+    let expected = fs::read_to_string(&path).unwrap().replace("six/test_six.py::test_getoutput", "six/test_six.py::test_lazy");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, expected).unwrap();
+    let output = own_tests(&changed);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("FAILED: six/test_six.py::test_getoutput: failed: OSError"), "{said}");
+    assert!(said.contains("DID NOT FAIL: six/test_six.py::test_lazy"), "{said}");
 }
 
 /// Builds `target` of a project that differs from this one in `file`, where `from` is `to`.
 fn build_changed(name: &str, file: &str, from: &str, to: &str, target: &str) -> Output {
-    let flagship = flagship();
-    let changed = flagship.odd.with_file_name(name);
+    let changed = flagship().odd.with_file_name(name);
     copy_project(&changed);
+    build_with(&changed, file, from, to, target)
+}
+
+/// Builds `target` of a copy of this project, with `to` in the place of `from` in `file`.
+fn build_with(changed: &Path, file: &str, from: &str, to: &str, target: &str) -> Output {
+    let flagship = flagship();
     let path = changed.join("derivations").join(file);
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!(text.matches(from).count(), 1, "{file} is not as this test expects it");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(&path, text.replace(from, to)).unwrap();
-    kiln(&flagship.store, &changed).args(["build", target]).output().unwrap()
+    kiln(&flagship.store, changed).args(["build", target]).output().unwrap()
 }
 
 #[test]
@@ -92,6 +130,31 @@ fn a_build_dependency_that_is_not_declared_is_named() {
     let without = "build = [\"setuptools\", \"wheel\"],\n            modules = [\"yaml._yaml\"]";
     let output = build_changed("undeclared", "packages/packages.star", declared, without, "site-packages.PyYAML");
     assert_fails(&output, 1, "needs `Cython; python_version < \"3.13\"` to be built, which is not declared");
+}
+
+/// The build back end of the package runs, and looks for a host: by name, then by a number.
+#[test]
+fn a_build_that_downloads_something_fails_and_is_told_why() {
+    let changed = flagship().odd.with_file_name("downloads");
+    copy_project(&changed);
+    let patches = changed.join("patches/six-1.17.0");
+    fs::create_dir(&patches).unwrap();
+    let patch = r#"--- a/setup.py
++++ b/setup.py
+@@ -30,2 +30,7 @@
+
++import contextlib, urllib.request
++with contextlib.suppress(OSError):
++    urllib.request.urlopen("http://192.0.2.1/six.tar.gz", timeout=5)
++urllib.request.urlopen("http://packages.example/six.tar.gz", timeout=5)
++
+ import six
+"#;
+    fs::write(patches.join("0001-downloads.patch"), patch).unwrap();
+    let fragment = "fragment(lane, \"six\", \"one source for Python 2 and 3\"";
+    let patched = format!("{fragment}, patches = source(\"//patches/six-1.17.0\")");
+    let output = build_with(&changed, "packages/packages.star", fragment, &patched, "site-packages.six");
+    assert_fails(&output, 1, "the build asked for 192.0.2.1, packages.example, but there is no network in the sandbox");
 }
 
 #[test]

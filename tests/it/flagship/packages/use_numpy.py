@@ -1,7 +1,9 @@
-"""numpy's core, linalg, fft and random, each against what plain Python makes of it."""
+"""numpy's core, files, linalg, fft and random, each against what plain Python makes of it."""
 
 import cmath
 import io
+import os
+import tempfile
 
 import numpy as np
 
@@ -11,6 +13,7 @@ def core():
     assert table.sum() == 276 and table.transpose(2, 0, 1).shape == (4, 2, 3)
     assert np.sort(np.array([3, 1, 2]))[::-1].tolist() == [3, 2, 1]
     assert np.array_equal(np.array([1, 2]) @ np.array([[1, 2], [3, 4]]), [7, 10])
+    assert np.vdot([1j, 2], [3, 4j]) == 5j
     words = np.array(["b", "a"], dtype="U4")
     assert np.sort(words).tolist() == ["a", "b"]
     assert np.core._multiarray_umath.__name__ == "numpy.core._multiarray_umath"
@@ -19,6 +22,31 @@ def core():
     file.seek(0)
     assert np.array_equal(np.load(file), table)
     assert "%.4f" % np.float64(1) == "1.0000" and repr(np.float64(0.1)) == "0.1" and str(np.longdouble(2)) == "2.0"
+
+
+def files():
+    """What is written to a file in /tmp is read from it: whole, from the middle, and beside what Python itself writes there."""
+    table = np.arange(100_000, dtype="<f8").reshape(1000, 100)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "table")
+        np.save(path, table)
+        assert os.path.getsize(path + ".npy") == 128 + table.nbytes
+        assert np.array_equal(np.load(path + ".npy"), table)
+        np.savez_compressed(path, table=table, words=np.array(["a", "bc"]))
+        with np.load(path + ".npz") as archive:
+            assert np.array_equal(archive["table"], table) and archive["words"].tolist() == ["a", "bc"]
+        with open(path, "w+b") as file:
+            file.write(b"head")
+            table.tofile(file)
+            file.write(b"tail")
+            assert file.tell() == 8 + table.nbytes
+            file.seek(4 + 8 * 50)
+            assert np.fromfile(file, "<f8", 3).tolist() == [50, 51, 52]
+            assert file.read(8) == np.array(53, "<f8").tobytes()
+            assert np.fromfile(file, "<f8", table.size - 54)[-1] == table.size - 1 and file.read() == b"tail"
+        assert np.array_equal(np.fromfile(path, "<f8", offset=4, count=table.size), table.ravel())
+        np.savetxt(path, table[:3])
+        assert np.array_equal(np.loadtxt(path), table[:3])
 
 
 def linear_algebra():
@@ -53,6 +81,6 @@ def random():
 
 
 def faasm_main():
-    for check in (core, linear_algebra, fourier, random):
+    for check in (core, files, linear_algebra, fourier, random):
         check()
         print(f"numpy {check.__name__}: ok")

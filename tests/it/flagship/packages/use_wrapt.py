@@ -1,5 +1,7 @@
 """The C proxies of wrapt behave as those in Python do."""
 
+import copy
+
 import wrapt
 from wrapt import _wrappers, wrappers
 
@@ -26,6 +28,12 @@ def faasm_main():
         proxied["b"] = 2
         assert target == proxied == {"a": [1], "b": 2} and len(proxied) == 2 and "a" in proxied
         assert isinstance(proxied, dict) and proxied.__wrapped__ is target
+        for method in (copy.copy, proxy.__reduce__):
+            try:
+                method(proxied)
+            except NotImplementedError:
+                continue
+            raise AssertionError(f"{method} of a proxy")
         number = proxy(20)
         number += 1
         assert number * 2 == 42 and divmod(number, 4) == (5, 1) and hash(number) == hash(21)

@@ -25,11 +25,18 @@ async def timers_wait():
 
 async def timeouts_end_what_takes_too_long():
     try:
-        async with asyncio.timeout(0.01):
-            await asyncio.sleep(10)
-    except TimeoutError:
-        return
-    raise AssertionError("no TimeoutError")
+        await asyncio.wait_for(asyncio.sleep(10), 0.01)
+    except asyncio.TimeoutError:
+        pass
+    else:
+        raise AssertionError("no TimeoutError")
+    if hasattr(asyncio, "timeout"):  # since 3.11
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(10)
+        except TimeoutError:
+            return
+        raise AssertionError("no TimeoutError")
 
 
 async def queues_and_locks():
@@ -40,14 +47,17 @@ async def queues_and_locks():
             async with lock:
                 taken.append(number)
 
-    async with asyncio.TaskGroup() as group:
-        group.create_task(take())
-        for number in [1, 2, 3, None]:
-            await queue.put(number)
+    taker = asyncio.get_running_loop().create_task(take())
+    for number in [1, 2, 3, None]:
+        await queue.put(number)
+    await taker
     assert taken == [1, 2, 3]
 
 
 async def errors_cancel_their_group():
+    if not hasattr(asyncio, "TaskGroup"):  # before 3.11
+        return
+
     async def fails():
         raise ValueError("on purpose")
 

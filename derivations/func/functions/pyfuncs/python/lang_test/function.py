@@ -36,6 +36,13 @@ def closures_and_comprehensions():
     assert {k: v for k, v in zip("abc", itertools.count())} == {"a": 0, "b": 1, "c": 2}
 
 
+def dictionaries_backwards():
+    made = {"a": 1, "b": 2}
+    assert list(reversed(made)) == list(reversed(made.keys())) == ["b", "a"]
+    assert list(reversed(made.values())) == [2, 1]
+    assert list(reversed(made.items())) == [("b", 2), ("a", 1)]
+
+
 def exceptions():
     order = []
     with contextlib.suppress(ZeroDivisionError):
@@ -122,6 +129,7 @@ def files():
 CHECKS = [
     generators,
     closures_and_comprehensions,
+    dictionaries_backwards,
     exceptions,
     deep_recursion_is_an_exception,
     classes,

@@ -1,0 +1,2 @@
+/* Python.h includes it. It lies here so that whoever finds Python.h finds it, too. */
+#include <../kiln-pthread/pthread.h>

@@ -1,0 +1,222 @@
+"""Looks for C functions that Python would call with other arguments than they take.
+
+Usage: signatures.py ARCHIVE refuse|report
+
+Looks at every table of methods, getters and setters in a static library for wasm32, and compares the type that each function has with
+the one that Python calls it by. A difference works on the usual processors. WebAssembly checks the type of a function that is called
+through a pointer, and traps. The compiler can't see it where a function is cast twice, as in `(PyCFunction)(void(*)(void))f`, or declared without
+its parameters, as in `void f()`: none of Python's tables is for functions that take and give nothing.
+"""
+
+import struct
+import sys
+
+TABLE_INDEX, MEMORY_ADDRESS = 2, 5  # relocations, and the numbers below: tool-conventions/Linking.md
+WITH_ADDEND = {3, 4, 5, 8, 9, 11, 14, 15, 16, 17, 21, 22, 23, 25}
+FUNCTION, DATA, UNDEFINED, EXPLICIT_NAME = 0, 1, 0x10, 0x40
+I32 = 0x7F
+
+# By a method's flags, without those that only say what it is bound to: how many arguments it is called with.
+METHODS = {0x1: 2, 0x3: 3, 0x4: 2, 0x8: 2, 0x80: 3, 0x82: 4, 0x282: 5}
+BINDING = 0x10 | 0x20 | 0x40
+
+
+class Reader:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def __bool__(self):
+        return self.at < len(self.data)
+
+    def take(self, count):
+        self.at += count
+        return self.data[self.at - count:self.at]
+
+    def byte(self):
+        return self.take(1)[0]
+
+    def number(self):
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    def block(self):
+        return self.take(self.number())
+
+
+class Object:
+    """What of an object file is needed: the functions' types, and the data with the addresses that are filled in."""
+
+    def __init__(self, data):
+        self.types, self.functions, self.segments, self.symbols, self.relocations = [], [], [], [], {}
+        reader = Reader(data)
+        reader.take(8)
+        while reader:
+            kind, section = reader.byte(), Reader(reader.block())
+            name = section.block() if kind == 0 else b""
+            read = {1: self.read_types, 2: self.read_imports, 3: self.read_functions, 11: self.read_data}.get(kind)
+            read = read or {b"linking": self.read_linking, b"reloc.DATA": self.read_relocations}.get(name)
+            if read:
+                read(section)
+
+    def read_types(self, section):
+        for _ in range(section.number()):
+            section.byte()
+            self.types.append((tuple(section.block()), tuple(section.block())))
+
+    def read_imports(self, section):
+        for _ in range(section.number()):
+            section.block(), section.block()
+            kind = section.byte()
+            if kind == 0:
+                self.functions.append(section.number())
+            elif kind == 3:
+                section.take(2)
+            else:
+                if kind == 1:
+                    section.byte()
+                limits = section.byte()
+                section.number()
+                if limits & 1:
+                    section.number()
+
+    def read_functions(self, section):
+        self.functions += [section.number() for _ in range(section.number())]
+
+    def read_data(self, section):
+        """Each segment as its content and where that begins in the section."""
+        for _ in range(section.number()):
+            if section.number() != 1:
+                section.byte(), section.number(), section.byte()  # i32.const, where it will lie, end
+            size = section.number()
+            self.segments.append((section.at, section.take(size)))
+
+    def read_linking(self, section):
+        section.number()
+        while section:
+            kind, part = section.byte(), Reader(section.block())
+            if kind == 8:
+                self.symbols = [self.read_symbol(part) for _ in range(part.number())]
+
+    def read_symbol(self, reader):
+        """(kind, name, function) or (kind, name, segment, offset, size)."""
+        kind, flags = reader.byte(), reader.number()
+        defined = not flags & UNDEFINED
+        if kind == DATA:
+            name = reader.block()
+            return kind, name, *(reader.number() for _ in range(3 if defined else 0))
+        index = reader.number()
+        name = reader.block() if kind != 3 and (defined or flags & EXPLICIT_NAME) else b""
+        return kind, name, index
+
+    def read_relocations(self, section):
+        section.number()
+        for _ in range(section.number()):
+            kind, offset, index = section.byte(), section.number(), section.number()
+            if kind in WITH_ADDEND:
+                section.number()
+            self.relocations[offset] = kind, index
+
+    def tables(self, width):
+        """(name, rows) of every piece of data that consists of rows of so many words: (relocation's kind or None, symbol, word)."""
+        for kind, name, *place in self.symbols:
+            if kind != DATA or len(place) != 3 or not place[2] or place[2] % (4 * width):
+                continue
+            segment, offset, size = place
+            start, content = self.segments[segment]
+            words = struct.unpack_from(f"<{size // 4}I", content, offset)
+            cells = [(*self.relocations.get(start + offset + 4 * n, (None, 0)), word) for n, word in enumerate(words)]
+            yield name.decode(), [cells[n:n + width] for n in range(0, len(cells), width)]
+
+    def nothings(self):
+        """The functions in tables that take and give nothing."""
+        codes = {symbol for kind, symbol in self.relocations.values() if kind == TABLE_INDEX}
+        return [name for name, *kind in map(self.type_of, codes) if kind == [(), ()]]
+
+    def type_of(self, symbol):
+        """(the function's name, its parameters, its results)"""
+        _, name, index = self.symbols[symbol]
+        return name.decode(), *self.types[self.functions[index]]
+
+
+EMPTY = (None, 0, 0)
+
+
+def is_name(cell):
+    return cell[0] == MEMORY_ADDRESS
+
+
+def is_code(cell):
+    return cell[0] == TABLE_INDEX
+
+
+def is_number(cell):
+    return cell[0] is None
+
+
+def methods(rows):
+    """(symbol, arguments) of the methods, if these are such: name, function, flags, documentation."""
+    for name, function, flags, text in rows:
+        if not (is_name(name) and is_code(function) and is_number(flags) and (is_name(text) or text == EMPTY)):
+            return []
+    called = [(function[1], METHODS.get(flags[2] & ~BINDING)) for _, function, flags, _ in rows]
+    return called if all(arguments for _, arguments in called) else []
+
+
+def accessors(rows):
+    """(symbol, arguments) of getters and setters, if these are such: name, getter, setter, documentation, closure."""
+    for name, getter, setter, text, _ in rows:
+        codes = all(is_code(cell) or cell == EMPTY for cell in (getter, setter))
+        if not (is_name(name) and codes and (is_name(text) or text == EMPTY)):
+            return []
+    return [(row[n][1], n + 1) for row in rows for n in (1, 2) if is_code(row[n])]
+
+
+def members(path):
+    """(name, content) of the object files in an archive."""
+    with open(path, "rb") as file:
+        archive = Reader(file.read())
+    if archive.take(8) != b"!<arch>\n":
+        raise SystemExit(f"{path} is no archive")
+    names = b""
+    while archive:
+        header = archive.take(60)
+        name, content = header[:16].strip(), archive.take(int(header[48:58]))
+        archive.take(len(content) % 2)
+        if name == b"//":
+            names = content
+        elif content[:4] == b"\0asm":
+            name = names[int(name[1:]):].split(b"/\n")[0] if name[:1] == b"/" else name.rstrip(b"/")
+            yield name.decode(), content
+
+
+def main():
+    archive, finding = sys.argv[1:]
+    seen, wrong = 0, []
+    for member, content in members(archive):
+        found = Object(content)
+        for name in found.nothings():
+            wrong.append(f"{member}: {name} takes and gives nothing, and is called with something")
+        for width, expected in ((4, methods), (5, accessors)):
+            for table, rows in found.tables(width):
+                while rows and all(cell == EMPTY for cell in rows[-1]):
+                    rows.pop()
+                for symbol, arguments in expected(rows):
+                    name, parameters, results = found.type_of(symbol)
+                    seen += 1
+                    if (parameters, results) != ((I32,) * arguments, (I32,)):
+                        wrong.append(f"{member}: {name}, in {table}, takes {len(parameters)} arguments and is called with {arguments}")
+    for line in sorted(set(wrong)):
+        print(line, file=sys.stderr)
+    if wrong and finding == "refuse":
+        raise SystemExit("the functions above would trap: change the sources so that they take what they are called with")
+    if not seen:
+        raise SystemExit(f"{archive} has no methods: is it a library for wasm32?")
+    print(f"{seen} methods, getters and setters; {len(set(wrong))} of them would trap")
+
+
+main()
