@@ -1,8 +1,9 @@
 # CPython's own tests: the suites that the standard library of the runtime is without, and the C modules that they use.
 #
 # In:  $src           CPython's sources
-#      $patches       the patches of this version
-#      $wasi_patches  further ones, for WASI alone
+#      $changes       apply.sh, and what it needs
+#      $patches       the changes of this version
+#      $wasi_patches, $own_patches  further ones, for WASI alone; the second, if there are any, for this version alone
 #      $functions     the function that runs the tests
 #      $sysroot       the WASI sysroot
 #      $libpython     CPython's headers for it
@@ -19,9 +20,8 @@ export PYTHONHASHSEED=0
 cp -R "$src" /build/python
 chmod -R u+w /build/python
 cd /build/python
-for change in "$patches"/*.patch "$wasi_patches"/*.patch; do
-    patch -p1 <"$change"
-done
+. "$changes/apply.sh"
+apply "$changes" "$patches" "$wasi_patches" ${own_patches:+"$own_patches"}
 
 # What libpython.sh takes away, but for the tests of IDLE and Tk, which are not in the runtime at all.
 library=lib/python$version

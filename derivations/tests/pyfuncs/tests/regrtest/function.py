@@ -16,9 +16,9 @@ import warnings
 from test import support
 
 try:
-    from test.support import socket_helper
-except ImportError:  # before 3.9, which knows nothing of WASI
-    socket_helper = support
+    from test.support import os_helper, socket_helper
+except ImportError:  # as it was before 3.10
+    os_helper = socket_helper = support
 
 # Modules that upstream skips on WASI, for one test that needs what is not there, or for what this runtime has: an event loop, files like sockets.
 DESPITE = {
@@ -55,6 +55,8 @@ def why(error):
 class Result(unittest.TestResult):
     """Tells of each test when it starts and how it ended; also of what is set up for a class or a module, if that goes wrong."""
 
+    started = None
+
     def __init__(self):
         super().__init__()
         self.outcomes = None
@@ -62,12 +64,13 @@ class Result(unittest.TestResult):
     def startTest(self, test):
         super().startTest(test)
         self.outcomes = []
+        Result.started = test.id()
         tell(started=test.id())
 
     def stopTest(self, test):
         super().stopTest(test)
         outcome, said = min(self.outcomes or [("passed", {})], key=lambda ended: WORST_FIRST.index(ended[0]))
-        self.outcomes = None
+        self.outcomes = Result.started = None
         tell(test=test.id(), outcome=outcome, **said)
 
     def note(self, test, outcome, **said):
@@ -151,12 +154,20 @@ def import_module(name):
     return importlib.import_module(f"test.{name}")
 
 
+def unlink(path):
+    """Tests clean up wherever modules are looked for. Where nothing can be written to, the host says so even of a file that is not there."""
+    if not os.path.lexists(path):
+        raise FileNotFoundError(path)
+    os.unlink(path)
+
+
 def prepare():
     # Tests write where they are. None of the resources that upstream's regrtest hands out only if it is asked to: time, network, disk.
     os.chdir("/tmp")
     # There is a host's name, unlike on WASI as upstream knows it.
     support.use_resources = []
     socket_helper.has_gethostname = True
+    os_helper._unlink = unlink
     support.verbose = 0
     warnings.simplefilter("default")
 
@@ -170,6 +181,9 @@ def run(given):
     except unittest.SkipTest as error:
         tell(test=name, outcome="skipped", why=str(error))
     except BaseException:
+        # What goes through all of unittest ends this program, and so the test that it came from.
+        if Result.started:
+            raise
         tell(test=name, outcome="error", **why(sys.exc_info()))
 
 
