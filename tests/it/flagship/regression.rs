@@ -18,7 +18,7 @@ fn regression(project: &Path, arguments: &[&str]) -> Output {
 fn of_cpythons_own_tests_only_those_fail_that_are_expected_to() {
     let file = until_exit().join("regression.json");
     let names: Vec<&str> = MODULES.split(' ').collect();
-    let output = regression(&project(), &[&["--json", file.to_str().unwrap()], &names[..]].concat());
+    let output = regression(&project(), &[&["--json", file.to_str().unwrap()][..], &names[..]].concat());
     assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stdout), stderr(&output));
     let report: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     let modules = report["modules"].as_array().unwrap();
