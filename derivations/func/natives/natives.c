@@ -48,7 +48,8 @@ static const char importable[] =
     "BuiltinImporter.find_spec = classmethod(find_spec)\n";
 
 int make_native_modules_importable(void) {
-    PyObject *names = Py_BuildValue("{ss}", "__name__", "importlib._bootstrap");
+    /* Before 3.10 code that is run like this has no builtin functions of its own. */
+    PyObject *names = Py_BuildValue("{sssO}", "__name__", "importlib._bootstrap", "__builtins__", PyEval_GetBuiltins());
     PyObject *code = names ? Py_CompileString(importable, "<frozen importlib._bootstrap>", Py_file_input) : NULL;
     PyObject *done = code ? PyEval_EvalCode(code, names, names) : NULL;
     Py_XDECREF(names);
