@@ -1,5 +1,5 @@
 # In:  prepare.sh's, and $prepare, itself
-#      $libxml2  that library
+#      $libxml2, $zlib  those libraries
 # Out: $out  include/libxslt, include/libexslt, lib/libxslt.a, lib/libexslt.a
 
 . "$prepare"
@@ -8,7 +8,7 @@
 ./configure \
     --host=wasm32-unknown-none --build=x86_64-linux-gnu --prefix=/ \
     --disable-shared --without-python --without-crypto --without-plugins --without-debugger \
-    LIBXML_CFLAGS="-I$libxml2/include" LIBXML_LIBS="-L$libxml2/lib -lxml2" \
+    LIBXML_CFLAGS="-I$libxml2/include" LIBXML_LIBS="-L$libxml2/lib -lxml2 -L$zlib/lib -lz" \
     AR_FLAGS=crD CFLAGS=-O2 CPPFLAGS="$KILN_POSIX_CPPFLAGS" LIBS="$KILN_POSIX_LIBS"
 
 mkdir -p "$out/lib"
@@ -20,7 +20,7 @@ for part in libxslt libexslt; do
 done
 
 CC="$CC -I$libxml2/include"
-KILN_POSIX_LIBS="-lxslt -L$libxml2/lib -lxml2 $KILN_POSIX_LIBS"
+KILN_POSIX_LIBS="-lxslt -L$libxml2/lib -lxml2 -L$zlib/lib -lz $KILN_POSIX_LIBS"
 finished exslt '
 #include <libexslt/exslt.h>
 #include <libxslt/transform.h>
