@@ -1,7 +1,7 @@
 # CPython for the build machine.
 #
 # In:  $src       CPython's sources
-#      $changes   apply.sh, and what it needs
+#      $changes   prepare.sh, and what it needs
 #      $patches   the changes of this version
 #      $bytecode  bytecode.py
 #      $version   major.minor, e.g. 3.11
@@ -10,18 +10,12 @@
 #
 # The interpreter finds its prefix from where it lies, so nothing in $out names $out, and no path of this build.
 
-export PYTHONHASHSEED=0
-
-cp -R "$src" /build/python
-chmod -R u+w /build/python
-cd /build/python
-found=$(sed -n 's/^#define PY_VERSION[[:space:]]*"\(.*\)".*/\1/p' Include/patchlevel.h)
+found=$(sed -n 's/^#define PY_VERSION[[:space:]]*"\(.*\)".*/\1/p' "$src/Include/patchlevel.h")
 case $found in
 "$version".*) ;;
 *) echo "these are the sources of Python $found, and this is the lane of $version" >&2; exit 1 ;;
 esac
-. "$changes/apply.sh"
-apply "$changes" "$patches"
+. "$changes/prepare.sh"
 
 # A prefix that exists nowhere: what is not found from the interpreter's own place should not be found at all.
 # Without -g there is no debug information, and what __FILE__ says does not depend on where the sources lie.

@@ -1,7 +1,7 @@
 # CPython as a static library for wasm32-wasi, and its standard library.
 #
 # In:  $src          CPython's sources
-#      $changes      apply.sh, and what it needs
+#      $changes      prepare.sh, and what it needs
 #      $patches      the changes of this version
 #      $wasi_patches, $own_patches  further ones, for WASI alone; the second, if there are any, for this version alone
 #      $added        files that are added to the sources
@@ -13,6 +13,7 @@
 #      $bytecode     bytecode.py
 #      $report       report.py
 #      $signatures   signatures.py
+#      $wasm_reader  the module that it reads WebAssembly with
 #      $version      major.minor, e.g. 3.11
 #      $traps        `refuse` or `report`: what is done if signatures.py finds something
 #      $left_out     what of the standard library is not installed
@@ -21,14 +22,8 @@
 #
 # Modules that need still other libraries are left out; modules.json says of each module what became of it, and why.
 
-export PYTHONHASHSEED=0
 . "$sysroot/cross.sh"
-
-cp -R "$src" /build/python
-chmod -R u+w /build/python
-cd /build/python
-. "$changes/apply.sh"
-apply "$changes" "$patches" "$wasi_patches" ${own_patches:+"$own_patches"}
+. "$changes/prepare.sh"
 cp -R "$added/." .
 chmod -R u+w .
 
@@ -88,7 +83,7 @@ if failed:
 '
 
 make -j "$KILN_CORES" "libpython$version.a" $archives pybuilddir.txt
-"/build/bin/python$version" -I "$signatures" "libpython$version.a" "$traps"
+PYTHONPATH=$wasm_reader "/build/bin/python$version" -B "$signatures" "libpython$version.a" "$traps"
 
 mkdir -p "$out/lib" "$out/include"
 cp "libpython$version.a" $archives /build/libs/lib/*.a "$out/lib/"

@@ -11,41 +11,15 @@ its parameters, as in `void f()`: none of Python's tables is for functions that 
 import struct
 import sys
 
+import wasm
+
 TABLE_INDEX, MEMORY_ADDRESS = 2, 5  # relocations, and the numbers below: tool-conventions/Linking.md
 WITH_ADDEND = {3, 4, 5, 8, 9, 11, 14, 15, 16, 17, 21, 22, 23, 25}
-FUNCTION, DATA, UNDEFINED, EXPLICIT_NAME = 0, 1, 0x10, 0x40
-I32 = 0x7F
+I32 = b"\x7f"
 
 # By a method's flags, without those that only say what it is bound to: how many arguments it is called with.
 METHODS = {0x1: 2, 0x3: 3, 0x4: 2, 0x8: 2, 0x80: 3, 0x82: 4, 0x282: 5}
 BINDING = 0x10 | 0x20 | 0x40
-
-
-class Reader:
-    def __init__(self, data):
-        self.data, self.at = data, 0
-
-    def __bool__(self):
-        return self.at < len(self.data)
-
-    def take(self, count):
-        self.at += count
-        return self.data[self.at - count:self.at]
-
-    def byte(self):
-        return self.take(1)[0]
-
-    def number(self):
-        value = shift = 0
-        while True:
-            byte = self.byte()
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    def block(self):
-        return self.take(self.number())
 
 
 class Object:
@@ -53,39 +27,20 @@ class Object:
 
     def __init__(self, data):
         self.types, self.functions, self.segments, self.symbols, self.relocations = [], [], [], [], {}
-        reader = Reader(data)
-        reader.take(8)
-        while reader:
-            kind, section = reader.byte(), Reader(reader.block())
-            name = section.block() if kind == 0 else b""
-            read = {1: self.read_types, 2: self.read_imports, 3: self.read_functions, 11: self.read_data}.get(kind)
-            read = read or {b"linking": self.read_linking, b"reloc.DATA": self.read_relocations}.get(name)
-            if read:
-                read(section)
-
-    def read_types(self, section):
-        for _ in range(section.number()):
-            section.byte()
-            self.types.append((tuple(section.block()), tuple(section.block())))
-
-    def read_imports(self, section):
-        for _ in range(section.number()):
-            section.block(), section.block()
-            kind = section.byte()
-            if kind == 0:
-                self.functions.append(section.number())
-            elif kind == 3:
-                section.take(2)
-            else:
-                if kind == 1:
-                    section.byte()
-                limits = section.byte()
-                section.number()
-                if limits & 1:
-                    section.number()
-
-    def read_functions(self, section):
-        self.functions += [section.number() for _ in range(section.number())]
+        for kind, section in wasm.sections(data):
+            name = section.block() if kind == wasm.CUSTOM else b""
+            if kind == wasm.TYPES:
+                self.types = wasm.types(section)
+            elif kind == wasm.IMPORTS:
+                self.functions += [number for _, _, of, number in wasm.imports(section) if of == "function"]
+            elif kind == wasm.FUNCTIONS:
+                self.functions += [section.number() for _ in range(section.number())]
+            elif kind == wasm.DATA:
+                self.read_data(section)
+            elif name == b"linking":
+                self.read_linking(section)
+            elif name == b"reloc.DATA":
+                self.read_relocations(section)
 
     def read_data(self, section):
         """Each segment as its content and where that begins in the section."""
@@ -97,21 +52,9 @@ class Object:
 
     def read_linking(self, section):
         section.number()
-        while section:
-            kind, part = section.byte(), Reader(section.block())
-            if kind == 8:
-                self.symbols = [self.read_symbol(part) for _ in range(part.number())]
-
-    def read_symbol(self, reader):
-        """(kind, name, function) or (kind, name, segment, offset, size)."""
-        kind, flags = reader.byte(), reader.number()
-        defined = not flags & UNDEFINED
-        if kind == DATA:
-            name = reader.block()
-            return kind, name, *(reader.number() for _ in range(3 if defined else 0))
-        index = reader.number()
-        name = reader.block() if kind != 3 and (defined or flags & EXPLICIT_NAME) else b""
-        return kind, name, index
+        for kind, part in wasm.linking_parts(section):
+            if kind == wasm.SYMBOL_TABLE:
+                self.symbols = wasm.symbols(part)
 
     def read_relocations(self, section):
         section.number()
@@ -123,24 +66,24 @@ class Object:
 
     def tables(self, width):
         """(name, rows) of every piece of data that consists of rows of so many words: (relocation's kind or None, symbol, word)."""
-        for kind, name, *place in self.symbols:
-            if kind != DATA or len(place) != 3 or not place[2] or place[2] % (4 * width):
+        for symbol in self.symbols:
+            if not symbol.place or not symbol.place[2] or symbol.place[2] % (4 * width):
                 continue
-            segment, offset, size = place
+            segment, offset, size = symbol.place
             start, content = self.segments[segment]
             words = struct.unpack_from(f"<{size // 4}I", content, offset)
             cells = [(*self.relocations.get(start + offset + 4 * n, (None, 0)), word) for n, word in enumerate(words)]
-            yield name.decode(), [cells[n:n + width] for n in range(0, len(cells), width)]
+            yield symbol.name.decode(), [cells[n:n + width] for n in range(0, len(cells), width)]
 
     def nothings(self):
         """The functions in tables that take and give nothing."""
         codes = {symbol for kind, symbol in self.relocations.values() if kind == TABLE_INDEX}
-        return [name for name, *kind in map(self.type_of, codes) if kind == [(), ()]]
+        return [name for name, *kind in map(self.type_of, codes) if kind == [b"", b""]]
 
     def type_of(self, symbol):
         """(the function's name, its parameters, its results)"""
-        _, name, index = self.symbols[symbol]
-        return name.decode(), *self.types[self.functions[index]]
+        found = self.symbols[symbol]
+        return found.name.decode(), *self.types[self.functions[found.index]]
 
 
 EMPTY = (None, 0, 0)
@@ -179,7 +122,7 @@ def accessors(rows):
 def members(path):
     """(name, content) of the object files in an archive."""
     with open(path, "rb") as file:
-        archive = Reader(file.read())
+        archive = wasm.Reader(file.read())
     if archive.take(8) != b"!<arch>\n":
         raise SystemExit(f"{path} is no archive")
     names = b""
@@ -208,7 +151,7 @@ def main():
                 for symbol, arguments in expected(rows):
                     name, parameters, results = found.type_of(symbol)
                     seen += 1
-                    if (parameters, results) != ((I32,) * arguments, (I32,)):
+                    if (parameters, results) != (I32 * arguments, I32):
                         wrong.append(f"{member}: {name}, in {table}, takes {len(parameters)} arguments and is called with {arguments}")
     for line in sorted(set(wrong)):
         print(line, file=sys.stderr)

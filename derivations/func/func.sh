@@ -5,6 +5,7 @@
 #      $libpython    the static library, its headers, and what it is to be linked with
 #      $host_python  CPython for the build machine
 #      $imports      imports.py
+#      $wasm_reader  the module that it reads WebAssembly with
 #      $interface    interface.json: the functions of Faasm
 #      $profile      wasi, faasm or faasm-minimal
 #      $natives      natives.c, natives.h, natives.py
@@ -58,4 +59,4 @@ chmod a-x function.wasm
 cp function.wasm "$folder/function.wasm"
 
 # The profile's imports, exactly, and what Faasm calls.
-"$host_python/bin/python3" -I "$imports" function.wasm "$profile" "$interface"
+PYTHONPATH=$wasm_reader "$host_python/bin/python3" -B "$imports" function.wasm "$profile" "$interface"

@@ -15,6 +15,8 @@ Faasm must also export what Faasm calls and looks for.
 import json
 import sys
 
+import wasm
+
 WASI = "wasi_snapshot_preview1"
 
 EXPORTS = {
@@ -24,94 +26,26 @@ EXPORTS = {
 EXPORTS["faasm-minimal"] = EXPORTS["faasm"]
 
 VALUES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref"}
-KINDS = ("function", "table", "memory", "global", "tag")
 
 
-class Reader:
-    """Reads the pieces of WebAssembly's binary format from bytes."""
-
-    def __init__(self, data):
-        self.data, self.at = data, 0
-
-    def take(self, count):
-        piece = self.data[self.at:self.at + count]
-        if len(piece) != count:
-            raise SystemExit("the module is truncated")
-        self.at += count
-        return piece
-
-    def byte(self):
-        return self.take(1)[0]
-
-    def number(self):
-        """An unsigned LEB128 number."""
-        value = shift = 0
-        while True:
-            byte = self.byte()
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    def name(self):
-        return self.take(self.number()).decode("utf-8")
-
-    def limits(self):
-        flags = self.byte()
-        self.number()
-        if flags & 1:
-            self.number()
-
-    def values(self):
-        return [VALUES[self.byte()] for _ in range(self.number())]
-
-    def function_type(self):
-        if self.byte() != 0x60:
-            raise SystemExit("a type that is no function's")
-        return f"({', '.join(self.values())}) -> ({', '.join(self.values())})"
+def written(kind):
+    """A function's type as it is shown."""
+    parameters, results = (", ".join(VALUES[value] for value in values) for values in kind)
+    return f"({parameters}) -> ({results})"
 
 
-def sections(data):
-    """(number, content) of every section."""
-    module = Reader(data)
-    if module.take(8) != b"\0asm\1\0\0\0":
-        raise SystemExit("not a WebAssembly module")
-    while module.at < len(data):
-        number = module.byte()
-        yield number, Reader(module.take(module.number()))
-
-
-def imports(data):
-    """What is imported: (module, name) → its type."""
-    types, found = [], {}
-    for number, content in sections(data):
-        if number == 1:
-            types = [content.function_type() for _ in range(content.number())]
-        if number != 2:
-            continue
-        for _ in range(content.number()):
-            source, name, kind = content.name(), content.name(), content.byte()
-            found[source, name] = KINDS[kind]
-            if kind == 0:
-                found[source, name] = types[content.number()]
-            elif kind == 1:
-                content.byte(), content.limits()
-            elif kind == 2:
-                content.limits()
-            else:
-                content.byte(), content.byte()
-    return found
-
-
-def exports(data):
-    """The names that are exported."""
-    found = set()
-    for number, content in sections(data):
-        if number == 7:
-            for _ in range(content.number()):
-                found.add(content.name())
-                content.byte(), content.number()
-    return found
+def interface_of(data):
+    """What a module imports, (module, name) → its type, and the names that it exports."""
+    types, imported, exported = [], {}, set()
+    for number, content in wasm.sections(data):
+        if number == wasm.TYPES:
+            types = wasm.types(content)
+        elif number == wasm.IMPORTS:
+            for module, name, kind, of in wasm.imports(content):
+                imported[module, name] = kind if of is None else written(types[of])
+        elif number == wasm.EXPORTS:
+            exported.update(wasm.exports(content))
+    return imported, exported
 
 
 def wanted(profile, interface):
@@ -125,9 +59,9 @@ def wanted(profile, interface):
     }
 
 
-def faults(profile, interface, data):
+def faults(profile, interface, found, exported):
     """What is wrong with a module, a sentence each."""
-    found, must = imports(data), wanted(profile, interface)
+    must = wanted(profile, interface)
     for key in sorted(found.keys() | must.keys()):
         name = ".".join(key)
         if key not in found:
@@ -138,7 +72,7 @@ def faults(profile, interface, data):
             yield f"{name} is imported, but must not be"
         elif found[key] != must[key]:
             yield f"{name} is {found[key]}, but must be {must[key]}"
-    for name in sorted(EXPORTS[profile] - exports(data)):
+    for name in sorted(EXPORTS[profile] - exported):
         yield f"{name} is not exported, but must be"
 
 
@@ -147,12 +81,12 @@ def main():
     if profile not in EXPORTS:
         raise SystemExit(f"there is no profile {profile}; there are: {', '.join(EXPORTS)}")
     with open(path, "rb") as file:
-        data = file.read()
+        imported, exported = interface_of(file.read())
     with open(interface, encoding="utf-8") as file:
-        wrong = list(faults(profile, json.load(file), data))
-    for (source, name), kind in sorted(imports(data).items()):
+        wrong = list(faults(profile, json.load(file), imported, exported))
+    for (source, name), kind in sorted(imported.items()):
         print(f"import {source}.{name} {kind}")
-    for name in sorted(exports(data)):
+    for name in sorted(exported):
         print(f"export {name}")
     if wrong:
         raise SystemExit(f"{path} does not fit the profile {profile}:\n" + "\n".join(f"  {fault}" for fault in wrong))

@@ -4,6 +4,7 @@
 #      $binaryen     Debian's package of wasm-opt; its libraries need those of the root
 #      $host_python  CPython for the build machine
 #      $imports      imports.py
+#      $wasm_reader  the module that it reads WebAssembly with
 #      $interface    interface.json: the functions of Faasm
 #      $profile      wasi, faasm or faasm-minimal
 # Out: $out          the same file
@@ -15,4 +16,4 @@ export BINARYEN_CORES="$KILN_CORES" LD_LIBRARY_PATH="$binaryen/usr/lib/x86_64-li
 chmod a-x "$out/$file"
 
 # It may ask no more of its host than before.
-"$host_python/bin/python3" -I "$imports" "$out/$file" "$profile" "$interface"
+PYTHONPATH=$wasm_reader "$host_python/bin/python3" -B "$imports" "$out/$file" "$profile" "$interface"

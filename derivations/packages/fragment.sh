@@ -15,6 +15,7 @@
 #      $modules       the native modules that it must have; if there are any:
 #      $sysroot       the WASI sysroot
 #      $libpython     CPython's headers for it
+#      $wasm_reader   the module that native.py reads WebAssembly with
 #      $libraries     labels of C libraries to build against
 #      $system_libraries  libraries of the sysroot that func must link too
 # Out: $out           lib/pythonX.Y/site-packages
@@ -90,7 +91,7 @@ site_packages=lib/python$version/site-packages
 if [ -n "$modules" ]; then
     "$python" -I "$tools/install_wheel.py" "$wheel" "$out/$site_packages" natives
     "$python" -I "$tools/casts.py" casts
-    "$python" -I "$tools/native.py" "$project" natives "$native" "$system_libraries" $modules
+    PYTHONPATH=$wasm_reader "$python" -s -B "$tools/native.py" "$project" natives "$native" "$system_libraries" $modules
 else
     "$python" -I "$tools/install_wheel.py" "$wheel" "$out/$site_packages"
 fi

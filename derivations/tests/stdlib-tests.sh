@@ -1,7 +1,7 @@
 # CPython's own tests: the suites that the standard library of the runtime is without, and the C modules that they use.
 #
 # In:  $src           CPython's sources
-#      $changes       apply.sh, and what it needs
+#      $changes       prepare.sh, and what it needs
 #      $patches       the changes of this version
 #      $wasi_patches, $own_patches  further ones, for WASI alone; the second, if there are any, for this version alone
 #      $functions     the function that runs the tests
@@ -10,18 +10,13 @@
 #      $host_python   CPython for the build machine
 #      $bytecode      bytecode.py
 #      $version       major.minor, e.g. 3.11
-#      $modules       the C modules; $NAME_sources has the source files of each. One that this version does not have is passed over.
+#      $modules       the C modules; $NAME_sources has the source files of each, $NAME_options options of the compiler.
+#                     One that this version does not have is passed over.
 # Out: $out           lib/pythonX.Y, and pyfuncs
 #      $native        lib/native/tests: an archive for each C module, and modules.json
 
-export PYTHONHASHSEED=0
 . "$sysroot/cross.sh"
-
-cp -R "$src" /build/python
-chmod -R u+w /build/python
-cd /build/python
-. "$changes/apply.sh"
-apply "$changes" "$patches" "$wasi_patches" ${own_patches:+"$own_patches"}
+. "$changes/prepare.sh"
 
 # What libpython.sh takes away, but for the tests of IDLE and Tk, which are not in the runtime at all.
 library=lib/python$version
@@ -47,14 +42,14 @@ folder=$native/lib/native/tests
 mkdir -p "$folder"
 built=
 for module in $modules; do
-    eval "sources=\$${module}_sources"
+    eval "sources=\$${module}_sources options=\${${module}_options:-}"
     objects=
     for source in $sources; do
         [ -e "Modules/$source" ] || continue
         object=$(basename "$source" .c).o
         # They keep their assertions, and those keep the names of files.
         $CC $KILN_POSIX_CPPFLAGS -ffile-prefix-map="$libpython"=/libpython -I"$headers" -I"$headers/internal" -IModules -std=c11 -fwrapv \
-            -c "Modules/$source" -o "$object"
+            $options -c "Modules/$source" -o "$object"
         objects="$objects $object"
     done
     [ -n "$objects" ] || continue

@@ -18,41 +18,9 @@ import os
 import subprocess
 import sys
 
-# https://github.com/WebAssembly/tool-conventions/blob/main/Linking.md
-FUNCTION, DATA, GLOBAL, SECTION, TAG, TABLE = range(6)
-BINDING, LOCAL, UNDEFINED, EXPLICIT_NAME = 0x3, 0x2, 0x10, 0x40
-SYMBOLS, COMDATS = 8, 7
+import wasm
 
-
-class Reader:
-    """Reads the pieces of WebAssembly's binary format from bytes."""
-
-    def __init__(self, data):
-        self.data, self.at = data, 0
-
-    def __bool__(self):
-        return self.at < len(self.data)
-
-    def take(self, count):
-        piece = self.data[self.at:self.at + count]
-        if len(piece) != count:
-            raise SystemExit("an object file is truncated")
-        self.at += count
-        return piece
-
-    def number(self):
-        """An unsigned LEB128 number."""
-        value = shift = 0
-        while True:
-            (byte,) = self.take(1)
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    def block(self):
-        """Bytes behind their length."""
-        return self.take(self.number())
+BINDING, LOCAL = 0x3, 0x2  # flags of a symbol
 
 
 def number(value):
@@ -69,62 +37,47 @@ def block(content):
     return number(len(content)) + content
 
 
-def symbol(reader, rename):
-    """One entry of the symbol table as it is to be, and the name under which it is visible elsewhere, if it is."""
-    (kind,) = reader.take(1)
-    flags = reader.number()
-    defined = not flags & UNDEFINED
-    index = name = place = b""
-    if kind != DATA:
-        index = number(reader.number())
-    if kind == DATA or kind != SECTION and (defined or flags & EXPLICIT_NAME):
-        name = reader.block()
-    if kind == DATA and defined:
-        place = b"".join(number(reader.number()) for _ in range(3))
-    public = None
-    if defined and kind != SECTION:
-        if name in rename:
-            flags &= ~BINDING
-            public = name = rename[name]
-        else:
-            flags = flags & ~BINDING | LOCAL
-    return bytes([kind]) + number(flags) + index + (block(name) if name else b"") + place, public
+def written(symbol):
+    """A symbol as the format has it."""
+    out = bytes([symbol.kind]) + number(symbol.flags)
+    if symbol.kind != wasm.DATA_SYMBOL:
+        out += number(symbol.index)
+    return out + (block(symbol.name) if symbol.named else b"") + b"".join(map(number, symbol.place))
 
 
-def symbol_table(content, rename):
-    """The symbol table with all definitions local but those to rename, and those."""
-    reader = Reader(content)
-    entries = [symbol(reader, rename) for _ in range(reader.number())]
-    return number(len(entries)) + b"".join(entry for entry, _ in entries), {public for _, public in entries} - {None}
+def own(symbol, rename):
+    """A symbol as it is to be: local, unless it is to be renamed."""
+    if not symbol.defined or symbol.kind == wasm.SECTION_SYMBOL:
+        return symbol
+    if symbol.name in rename:
+        return symbol._replace(flags=symbol.flags & ~BINDING, name=rename[symbol.name])
+    return symbol._replace(flags=symbol.flags & ~BINDING | LOCAL)
 
 
-def linking(content, rename):
-    """The section `linking` made anew. Groups of definitions of which a linker takes one are gone: all are local."""
-    reader, public = Reader(content), set()
-    out = number(reader.number())
-    while reader:
-        (kind,), part = reader.take(1), reader.block()
-        if kind == SYMBOLS:
-            part, public = symbol_table(part, rename)
-        if kind != COMDATS:
-            out += bytes([kind]) + block(part)
-    return out, public
+def linking(section, rename):
+    """The section `linking` made anew, and the symbols. Groups of definitions of which a linker takes one are gone: all are local."""
+    symbols = []
+    out = block(b"linking") + number(section.number())
+    for kind, part in wasm.linking_parts(section):
+        content = part.data
+        if kind == wasm.SYMBOL_TABLE:
+            symbols = [own(symbol, rename) for symbol in wasm.symbols(part)]
+            content = number(len(symbols)) + b"".join(map(written, symbols))
+        if kind != wasm.COMDATS:
+            out += bytes([kind]) + block(content)
+    return out, symbols
 
 
 def make_own(data, rename):
-    """An object file that defines for others nothing but what `rename` has, under the new name; and what that is."""
-    reader, public = Reader(data), set()
-    out = reader.take(8)
-    if out != b"\0asm\1\0\0\0":
-        raise SystemExit("not an object file for WebAssembly")
-    while reader:
-        kind, content = reader.take(1), reader.block()
-        section = Reader(content)
-        if kind == b"\0" and section.block() == b"linking":
-            content, public = linking(content[section.at:], rename)
-            content = block(b"linking") + content
-        out += kind + block(content)
-    return out, public
+    """An object file that defines for others nothing but what `rename` has, under the new name; and whether it has that."""
+    out, there = wasm.MAGIC, False
+    for kind, section in wasm.sections(data):
+        content = section.data
+        if kind == wasm.CUSTOM and section.block() == b"linking":
+            content, symbols = linking(section, rename)
+            there = any(symbol.defined and symbol.name in rename.values() for symbol in symbols)
+        out += bytes([kind]) + block(content)
+    return out, there
 
 
 def archive(module, source, target):
@@ -132,8 +85,8 @@ def archive(module, source, target):
     init = f"PyInit_{module}"
     expected = f"PyInit_{module.rpartition('.')[2]}"
     with open(source, "rb") as file:
-        data, public = make_own(file.read(), {expected.encode(): init.encode()})
-    if not public:
+        data, there = make_own(file.read(), {expected.encode(): init.encode()})
+    if not there:
         raise SystemExit(f"the native module {module} has no init function: nothing in it defines {expected}")
     with open(f"{module}.o", "wb") as file:
         file.write(data)

@@ -111,43 +111,20 @@ struct group *getgrnam(const char *name) {
 }
 
 /* The entries never change, so the reentrant forms may point to them and need no buffer. */
-static int give_user(const struct passwd *found, struct passwd *entry, struct passwd **result) {
-    *result = NULL;
-    if (found) {
-        *entry = *found;
-        *result = entry;
+#define REENTRANT(function, key, type) \
+    int function##_r(key sought, struct type *entry, char *buffer, size_t size, struct type **result) { \
+        const struct type *found = function(sought); \
+        (void)buffer, (void)size; \
+        if (found) \
+            *entry = *found; \
+        *result = found ? entry : NULL; \
+        return 0; \
     }
-    return 0;
-}
 
-static int give_group(const struct group *found, struct group *entry, struct group **result) {
-    *result = NULL;
-    if (found) {
-        *entry = *found;
-        *result = entry;
-    }
-    return 0;
-}
-
-int getpwuid_r(uid_t uid, struct passwd *entry, char *buffer, size_t size, struct passwd **result) {
-    (void)buffer, (void)size;
-    return give_user(getpwuid(uid), entry, result);
-}
-
-int getpwnam_r(const char *name, struct passwd *entry, char *buffer, size_t size, struct passwd **result) {
-    (void)buffer, (void)size;
-    return give_user(getpwnam(name), entry, result);
-}
-
-int getgrgid_r(gid_t gid, struct group *entry, char *buffer, size_t size, struct group **result) {
-    (void)buffer, (void)size;
-    return give_group(getgrgid(gid), entry, result);
-}
-
-int getgrnam_r(const char *name, struct group *entry, char *buffer, size_t size, struct group **result) {
-    (void)buffer, (void)size;
-    return give_group(getgrnam(name), entry, result);
-}
+REENTRANT(getpwuid, uid_t, passwd)
+REENTRANT(getpwnam, const char *, passwd)
+REENTRANT(getgrgid, gid_t, group)
+REENTRANT(getgrnam, const char *, group)
 
 void setpwent(void) { users_told = 0; }
 void endpwent(void) { users_told = 0; }

@@ -16,11 +16,9 @@ targets["changed"] = derivation(
         "own_patches": old.own_patches,
     },
     script = """
-        cp -R "$src" "$out"
-        chmod -R u+w "$out"
+        . "$changes/prepare.sh"
+        cp -R . "$out"
         cd "$out"
-        . "$changes/apply.sh"
-        apply "$changes" "$patches" "$wasi_patches" "$own_patches"
         find . -type f -exec chmod a-x {} + # so that none of them is a program, which would need the root
     """,
 )

@@ -63,8 +63,8 @@ fn own_tests(project: &Path) -> Output {
     let flagship = flagship();
     let _moves = STILL.read().unwrap();
     let mut command = Command::new(project.join("tests/packages/run"));
-    command.args(["six", "--only", "six/test_six.py"]);
-    command.env("KILN_TEST_BIN", program()).env("KILN_STORE", &flagship.store).env_remove("KILN_PROJECT").output().unwrap()
+    command.args(["six", "--only", "six/test_six.py"]).arg("--kiln").arg(program()).arg("--store").arg(&flagship.store);
+    command.env_remove("KILN_STORE").env_remove("KILN_PROJECT").output().unwrap()
 }
 
 #[test]

@@ -1,7 +1,7 @@
-"""Runs CPython's own tests, a module at a time, and says of each test what became of it. tests/regression/run is the program that asks.
+"""Runs CPython's own tests, a module at a time, and says of each test what became of it. tests/regression/run is the program that asks,
+and tests/guests.py says what the records are.
 
-What it says are records: a line each on standard output, the character RS and then JSON. The tests may print between them. A record stands
-there before the next test starts, so that of a program that traps one knows in which test it did.
+The tests may print between the records. A record stands there before the next test starts, so that of a program that traps one knows in which test it did.
 """
 
 import doctest
@@ -185,6 +185,7 @@ def run(given):
         if Result.started:
             raise
         tell(test=name, outcome="error", **why(sys.exc_info()))
+    tell(ended=name)
 
 
 def names():
@@ -206,3 +207,4 @@ def modules(given):
             tell(test=name, outcome="not imported", **why(sys.exc_info()))
         else:
             tell(test=name, outcome="imported")
+    tell(ended="modules")
