@@ -13,7 +13,8 @@ export KILN_STORE=${KILN_STORE:-$PROJECT/store} KILN_PROJECT=$PROJECT
 
 built() { "$KILN" build "$1" --quiet; }
 python=$(built host-python)/bin/python3
-export PYTHONPATH=$(built runner)/lib PYTHONDONTWRITEBYTECODE=1
+PYTHONPATH=$(built runner)/lib
+export PYTHONPATH PYTHONDONTWRITEBYTECODE=1
 function=python/py_func/function.wasm
 case $what in
   start) words=("$(built runtime)" --wasm "func=$(built func)/$function" --wasm "func-optimised=$(built func-optimised)/$function") ;;
