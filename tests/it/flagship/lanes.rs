@@ -123,4 +123,8 @@ fn the_samples_pass_on_3_9() {
         }
         stdout(&run("imports_check"));
     }
+    for runtime in ["runtime-numpy", "runtime-numpy-faasm"] {
+        let mut numpys = kiln(&flagship.store, &project());
+        stdout(&numpys.args(["run", "numpy_test,numpy_conf,mat_mul", "--runtime", runtime]).args(lane).output().unwrap());
+    }
 }

@@ -127,8 +127,10 @@ def run_tests(module, left_out):
         suite(Result())
 
     def run_doctest(module, verbosity=None, optionflags=0):
-        run_suite(doctest.DocTestSuite(module, optionflags=optionflags))
-        return 0, 0  # how many failed, of how many, which is only printed
+        suite = doctest.DocTestSuite(module, optionflags=optionflags)
+        run_suite(suite)
+        # A test_main may print how many examples failed, and check how many there are.
+        return 0, sum(len(test._dt_test.examples) for test in tests_of(suite))
 
     if hasattr(module, "test_main"):
         support._run_suite = run_suite
