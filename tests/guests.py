@@ -140,18 +140,20 @@ def last_words(errors):
 
 def run_to_the_end(kiln, unit, given):
     """What became of each test of a unit, under the names that the guest has for them, and all names that it told."""
-    done, there, until = {}, set(), time.monotonic() + given.file_limit
+    done, there, until = [], set(), time.monotonic() + given.file_limit
     for _ in range(STARTS):
-        current, stopped = None, None
+        before, current, stopped = {record["test"] for record in done}, None, None
         with tempfile.TemporaryFile() as errors:
-            process = kiln.start(unit, sorted(done), errors)
+            process = kiln.start(unit, sorted(before), errors)
             for record in records(process, given.limit, until):
                 if "started" in record:
                     current = record["started"]
                 elif "tests" in record:
                     there.update(record["tests"])
                 elif "test" in record:
-                    done.setdefault(record["test"], record)
+                    # A module may have several of one name, but what could not be left out is not another one.
+                    if record["test"] not in before:
+                        done.append(record)
                     current = None
                 elif "stopped" in record:
                     stopped = record["stopped"]
@@ -159,12 +161,11 @@ def run_to_the_end(kiln, unit, given):
             keep_log(errors, unit, given)
         if not stopped:
             return done, there
-        test = current or "(between tests)"
-        done[test] = {"test": test, "outcome": stopped, "why": why}
+        done.append({"test": current or "(between tests)", "outcome": stopped, "why": why})
         # Where no test is to blame, another start would end there again.
         if not current or time.monotonic() > until:
             return done, there
-    done["(all)"] = {"test": "(all)", "outcome": "error", "why": f"given up after {STARTS} starts"}
+    done.append({"test": "(all)", "outcome": "error", "why": f"given up after {STARTS} starts"})
     return done, there
 
 
@@ -181,8 +182,8 @@ def run_unit(kiln, unit, given):
     began = time.monotonic()
     done, there = run_to_the_end(kiln, unit, given)
     # What is set up for a class or a module was skipped or failed, and these with it.
-    lost = [{"test": test, "outcome": "not run"} for test in sorted(there - done.keys())]
-    results = [dict(record, test=unit.tidy(record["test"]), unit=unit.name) for record in [*done.values(), *lost]]
+    lost = [{"test": test, "outcome": "not run"} for test in sorted(there - {record["test"] for record in done})]
+    results = [dict(record, test=unit.tidy(record["test"]), unit=unit.name) for record in [*done, *lost]]
     return results, time.monotonic() - began
 
 

@@ -124,7 +124,8 @@ def run_tests(module, left_out):
         if left_out:
             suite = without(suite, left_out)
         tell(tests=[test.id() for test in tests_of(suite)])
-        suite(Result())
+        # In one more suite, as upstream has it: test_tracemalloc expects that something was called from more than ten functions.
+        unittest.TestSuite([suite])(Result())
 
     def run_doctest(module, verbosity=None, optionflags=0):
         suite = doctest.DocTestSuite(module, optionflags=optionflags)
