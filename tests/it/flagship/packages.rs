@@ -3,12 +3,13 @@
 use super::*;
 
 /// Functions that use a package, and compare its C part with what plain Python makes of it. They print lines that end with `: ok`.
-pub(super) const FUNCTIONS: [(&str, &str); 12] = [
+pub(super) const FUNCTIONS: [(&str, &str); 13] = [
     ("use_dulwich", include_str!("packages/use_dulwich.py")),
     ("use_genshi", include_str!("packages/use_genshi.py")),
     ("use_markupsafe", include_str!("packages/use_markupsafe.py")),
     ("use_msgpack", include_str!("packages/use_msgpack.py")),
     ("use_numpy", include_str!("packages/use_numpy.py")),
+    ("use_pandas", include_str!("packages/use_pandas.py")),
     ("use_pyaes", include_str!("packages/use_pyaes.py")),
     ("use_pyperf", include_str!("packages/use_pyperf.py")),
     ("use_pyperformance", include_str!("packages/use_pyperformance.py")),
@@ -56,6 +57,15 @@ fn numpy_calculates() {
     let output =
         kiln(&flagship.store, &flagship.odd).args(["run", "numpy_test,numpy_conf,mat_mul", "--runtime", "runtime-numpy"]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+#[ignore = "builds numpy and pandas, which takes many minutes"]
+fn pandas_makes_tables() {
+    let flagship = flagship();
+    let _moves = STILL.read().unwrap();
+    let output = kiln(&flagship.store, &flagship.odd).args(["run", "use_pandas", "--runtime", "runtime-pandas"]).output().unwrap();
+    assert_all_well(&output, 5);
 }
 
 /// tests/packages/run of a project, on one file of tests.
