@@ -51,7 +51,7 @@ sed 's,/build/python,/python,g' "$(echo build/lib.*/_sysconfigdata_*.py)" \
 (cd "$library" && rm -rf $left_out)
 find "$library" \( -name test -o -name tests -o -name idle_test -o -name __pycache__ \) -prune -exec rm -rf {} +
 find "$library" -type f ! -name '*.so' -exec chmod a-x {} +
-./python -I -S "$bytecode" "$library" "/lib/python$version"
+./python -s -S "$bytecode" "$library" "/lib/python$version"
 
 # The interpreter in its ELF header is the root's: whoever runs this python needs that root.
 echo "$KILN_ROOT" >"$out/.kiln-root"

@@ -105,7 +105,7 @@ find "$library" -type f ! -name '*.so' -exec chmod a-x {} +
 neutral="s,$sysroot,/sysroot,g; s,$ffi,/ffi,g; s,/build/libs,/libs,g; s,/build/python,/python,g; s,/build/bin/,,g"
 sed "$neutral" Makefile >"$config/Makefile"
 sed "$neutral" "$(cat pybuilddir.txt)/_sysconfigdata__wasi_wasm32-wasi.py" >"$library/_sysconfigdata__wasi_wasm32-wasi.py"
-"/build/bin/python$version" -I -S "$bytecode" "$library" "/lib/python$version"
+"/build/bin/python$version" -s -S "$bytecode" "$library" "/lib/python$version"
 
 if grep -rlF -e /build/ -e /kiln/store "$out" "$stdlib"; then
     echo "the files above name a path of this build" >&2

@@ -11,4 +11,4 @@ library=lib/python$version
 mkdir -p "$out/$library"
 cp "$standins"/*.py "$out/$library/"
 chmod u+w "$out/$library"/*
-"$host_python/bin/python3" -I -S "$bytecode" "$out/$library" "/$library"
+"$host_python/bin/python3" -s -S "$bytecode" "$out/$library" "/$library"

@@ -10,6 +10,7 @@
 #      $bytecode     bytecode.py
 # Out: $out          bin/run-function, bin/compile-function, lib/wasmtime, lib/faasm_host.py and what it uses
 
+export PYTHONHASHSEED=0
 python=$host_python/bin/python3
 mkdir -p "$out/bin" "$out/lib"
 cp -R "$wasmtime/wasmtime" "$out/lib/"
@@ -18,7 +19,7 @@ cp "$engine" "$out/lib/engine.py"
 cp "$faasm_host" "$out/lib/faasm_host.py"
 cp "$interface" "$out/lib/interface.json"
 cp "$state" "$out/lib/tiers.py"
-"$python" -I -S "$bytecode" "$out/lib" /lib
+"$python" -s -S "$bytecode" "$out/lib" /lib
 
 { echo "#!$python -IB"; cat "$program"; } >"$out/bin/run-function"
 { echo "#!$python -IB"; cat "$compiler"; } >"$out/bin/compile-function"

@@ -6,7 +6,8 @@ NAMED_AS is the path that the compiled files are to give as the tree's own: wher
 
 Byte code must come out the same whatever else is compiled, in whatever order and by however many processes: marshal
 looks at the reference counts of interned strings, and those depend on what a process did before. So each file is
-compiled by a child of its own, forked from a parent that compiles nothing.
+compiled by a child of its own, forked from a parent that compiles nothing. And both the order of a set and those counts
+follow the hashes of strings: PYTHONHASHSEED must be 0, which Python's -I and -E would ignore.
 
 It is checked neither against times nor against hashes when it is loaded: the files of a store never change, and all of
 them carry the same time.
@@ -53,6 +54,8 @@ def compile_in_child(source, named_as):
 
 def main():
     tree, named_as = sys.argv[1:]
+    if sys.flags.hash_randomization:
+        sys.exit("bytecode.py: PYTHONHASHSEED must be 0, and Python run without -I and -E")
     at_once = int(os.environ.get("KILN_CORES", "1"))
     sources = python_files(tree)
     running, failed = 0, 0

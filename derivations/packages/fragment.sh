@@ -95,7 +95,7 @@ if [ -n "$modules" ]; then
 else
     "$python" -I "$tools/install_wheel.py" "$wheel" "$out/$site_packages"
 fi
-"$python" -I -S "$bytecode" "$out/$site_packages" "/$site_packages"
+"$python" -s -S "$bytecode" "$out/$site_packages" "/$site_packages"
 
 if grep -rlF -e /build/work -e /build/cross -e /kiln/store "$out" ${native:+"$native"}; then
     echo "the files above name a path of this build" >&2

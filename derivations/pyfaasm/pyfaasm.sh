@@ -7,6 +7,7 @@
 #      $version      major.minor, e.g. 3.11
 # Out: $out          lib/pythonX.Y/site-packages/pyfaasm
 
+export PYTHONHASHSEED=0
 site_packages=lib/python$version/site-packages
 mkdir -p "$out/$site_packages"
 cp -R "$library" "$out/$site_packages/pyfaasm"
@@ -14,4 +15,4 @@ chmod -R u+w "$out/$site_packages"
 
 PYTHONPATH=$out/$site_packages "$host_python/bin/python3" -s -B "$tests/test_core.py"
 
-"$host_python/bin/python3" -I -S "$bytecode" "$out/$site_packages" "/$site_packages"
+"$host_python/bin/python3" -s -S "$bytecode" "$out/$site_packages" "/$site_packages"

@@ -35,7 +35,7 @@ chmod -R u+w "$out"
 find "$out" -type f -exec chmod a-x {} +
 
 # What every module imports is compiled ahead. The others are not: some of them are no Python at all, and are to be.
-"$host_python/bin/python3" -I -S "$bytecode" "$out/$library/test/support" "/$library/test/support"
+"$host_python/bin/python3" -s -S "$bytecode" "$out/$library/test/support" "/$library/test/support"
 
 headers=$libpython/include/python$version
 folder=$native/lib/native/tests
