@@ -19,6 +19,7 @@ import os
 import pathlib
 import re
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -60,11 +61,18 @@ class Unit(NamedTuple):
     rows: List[str]
 
 
+def positive(text):
+    """A number of an option that must be at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, and not {text}")
+    return int(text)
+
+
 def parser(program, description):
     """The options that both programs have."""
     made = argparse.ArgumentParser(prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--python", default="3.11", metavar="LANE", help="the Python version (default: %(default)s)")
-    made.add_argument("--at-once", type=int, default=2, metavar="N", help="files of tests that run at once (default: %(default)s)")
+    made.add_argument("--at-once", type=positive, default=2, metavar="N", help="files of tests that run at once (default: %(default)s)")
     made.add_argument("--limit", type=float, default=300, metavar="SECONDS", help="what one test may take (default: %(default)g)")
     made.add_argument("--file-limit", type=float, default=1800, metavar="SECONDS", help="what one file of tests may take (default: %(default)g)")
     made.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write everything that is known about every test to this file")
@@ -83,6 +91,8 @@ class Kiln:
         self.command = [given.kiln or (str(built) if built.exists() else "kiln"), "--project", str(PROJECT)]
         if given.store:
             self.command += ["--store", given.store]
+        if not shutil.which(self.command[0]):
+            sys.exit(f"there is no program {self.command[0]}: make it with `cargo build --release`, or name another with --kiln")
         self.lane = ["--param", f"python={given.python}"]
 
     def build(self, targets):
