@@ -1,7 +1,7 @@
 //! Adding what comes from outside the store: trees, files and NARs.
 //!
-//! A tree is hashed where it is: if the object is valid, nothing is written at all. Otherwise it is copied, and the copy is hashed,
-//! because the source may have changed in between; the copy's hash is what counts.
+//! A tree is hashed where it is: if the object is valid and whole, nothing is written at all. Otherwise it is copied, and the copy is
+//! hashed, because the source may have changed in between; the copy's hash is what counts.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::canonical::canonicalise;
 use super::copy::copy_tree;
+use super::stage::Found;
 use super::{Registration, Staged, Store, StoreError, now, place};
 use crate::archive::{Limits, ReferenceIndex, ScanRequest, restore, scan};
 use crate::fsio::IoResultExt as _;
@@ -44,9 +45,9 @@ impl Store {
     pub fn stage_tree(&self, name: &StoreName, source: &Path, references: &References) -> Result<Staged, StoreError> {
         let index = self.index_for(references)?;
         let (info, first_link) = self.describe_tree(name, source, references, &index)?;
-        if self.hold([&info.path])?.contains(&info.path) {
+        if self.hold([&info.path])?.contains(&info.path) && place::is_whole(&self.physical(&info.path), &info) {
             let info = self.info(&info.path)?.unwrap_or(info);
-            return Ok(Staged { info, first_link, was_valid: true });
+            return Ok(Staged { info, first_link, found: Found::Whole });
         }
         let scratch = self.new_scratch()?;
         let copy = scratch.path().join("tree");
@@ -130,7 +131,7 @@ impl Store {
             return Ok(None);
         }
         canonicalise(&place, self.owner)?;
-        Ok(Some(Staged { info: PathInfo { registered: now(), ..claimed.clone() }, first_link, was_valid: false }))
+        Ok(Some(Staged { info: PathInfo { registered: now(), ..claimed.clone() }, first_link, found: Found::Nothing }))
     }
 
     fn register_one(&self, staged: Staged) -> Result<PathInfo, StoreError> {

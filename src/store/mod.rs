@@ -54,7 +54,7 @@ pub use history::{NewDerivation, StoredDerivation, StoredTrace, TraceView};
 pub use register::{ForeignTrace, Registration};
 pub use roots::{OutLink, Pin};
 pub use scratch::ScratchDir;
-pub use stage::{OutputTree, Staged};
+pub use stage::{Found, OutputTree, Staged};
 pub use temp_roots::TempRoots;
 pub use verify::{Problem, VerifyOptions, VerifyReport};
 
@@ -236,10 +236,13 @@ fn unique_name() -> String {
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Ends the process here if a test asks for it, as a crash would.
-fn failpoint(_name: &str) {
+/// Ends the process here if a test asks for it, as a crash would; and tells tests that this point was passed.
+fn failpoint(_name: &'static str) {
     #[cfg(test)]
-    if std::env::var("KILN_TEST_FAILPOINT").is_ok_and(|wanted| wanted == _name) {
-        std::process::abort();
+    {
+        tests::PASSED.with_borrow_mut(|passed| passed.push(_name));
+        if std::env::var("KILN_TEST_FAILPOINT").is_ok_and(|wanted| wanted == _name) {
+            std::process::abort();
+        }
     }
 }

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::canonical::canonicalise;
 use super::remove::remove_tree;
+use super::stage::Found;
 use super::{Staged, Store, StoreError, failpoint, unique_name};
 use crate::archive::{ReferenceIndex, ScanRequest, dump, scan};
 use crate::fsio::{IoResultExt as _, PathError};
@@ -19,16 +20,39 @@ use crate::model::{Hasher, PathInfo, Sha256};
 const ATTEMPTS: usize = 8;
 
 impl Store {
-    /// Moves `tree`, in canonical form, to the place of the object `info`. If that is valid, or lies there whole already, `tree` stays
-    /// where it is, to go with its scratch directory.
+    /// Moves `tree`, in canonical form, to the place of the object `info`. If that is valid and whole, or lies there whole already, `tree`
+    /// stays where it is, to go with its scratch directory.
+    ///
+    /// What lies in the place of a valid object is read and compared, for this is the moment at which the right bytes are at hand: wrong
+    /// ones are replaced. That costs no more than hashing `tree` did, and only when something valid is made once more.
     pub(super) fn place(&self, tree: &Path, info: PathInfo, first_link: Option<PathBuf>) -> Result<Staged, StoreError> {
         let was_valid = self.hold([&info.path])?.contains(&info.path);
         let dest = self.physical(&info.path);
-        // A valid object that somebody deleted by hand comes back here.
-        if !was_valid || dest.symlink_metadata().is_err() {
-            self.move_into_place(tree, &dest, &info)?;
+        let found = match dest.symlink_metadata() {
+            _ if !was_valid => Found::Nothing,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Missing,
+            _ if is_whole(&dest, &info) => Found::Whole,
+            _ => Found::Damaged,
+        };
+        match found {
+            Found::Whole => {}
+            Found::Nothing | Found::Missing => self.move_into_place(tree, &dest, &info)?,
+            Found::Damaged => self.replace(tree, &dest, &info)?,
         }
-        Ok(Staged { info, first_link, was_valid })
+        Ok(Staged { info, first_link, found })
+    }
+
+    /// Puts `tree` in the place of a valid object that is damaged. Whoever reads it meanwhile goes on reading the old files. The new ones are
+    /// on the disk before they are seen: there is no moment at which a crash leaves less than there was.
+    fn replace(&self, tree: &Path, dest: &Path, info: &PathInfo) -> Result<(), StoreError> {
+        self.sync()?;
+        failpoint("before-exchange");
+        if exchange(tree, dest)? {
+            failpoint("after-exchange");
+            return Ok(());
+        }
+        self.discard(dest)?;
+        self.move_into_place(tree, dest, info)
     }
 
     fn move_into_place(&self, tree: &Path, dest: &Path, info: &PathInfo) -> Result<(), StoreError> {
@@ -76,6 +100,19 @@ fn rename_new(tree: &Path, dest: &Path) -> Result<bool, PathError> {
         Ok(()) => Ok(true),
         Err(Errno::EXIST | Errno::NOTEMPTY | Errno::ISDIR | Errno::NOTDIR) => Ok(false),
         Err(error) => Err(PathError::new("move into the store", tree, error)),
+    }
+}
+
+/// Exchanges two trees in one step; false if the file system cannot.
+fn exchange(tree: &Path, dest: &Path) -> Result<bool, PathError> {
+    let exchanged = with_writable_top(tree, dest, || {
+        let both = with_writable_top(dest, tree, || rustix::fs::renameat_with(CWD, tree, CWD, dest, RenameFlags::EXCHANGE));
+        both.unwrap_or_else(|error| Err(Errno::from_io_error(&error.source).unwrap_or(Errno::IO)))
+    })?;
+    match exchanged {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL | Errno::NOSYS) => Ok(false),
+        Err(error) => Err(PathError::new("replace", dest, error)),
     }
 }
 

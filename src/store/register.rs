@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use rusqlite::{Transaction, params};
 
 use super::error::DatabaseResultExt as _;
+use super::stage::Found;
 use super::{NewDerivation, Staged, Store, StoreError, database, failpoint, history, now_ms, query};
 use crate::fsio::PathError;
 use crate::model::{BuildRecord, BuildTrace, PathInfo, StorePath};
@@ -55,7 +56,7 @@ impl Store {
     /// If something does not reach the disk, or an object refers to one that is not valid.
     pub fn register(&self, batch: &Registration) -> Result<(), StoreError> {
         failpoint("before-sync");
-        if batch.objects.iter().any(|object| !object.was_valid) {
+        if batch.objects.iter().any(|object| object.found != Found::Whole) {
             self.sync()?;
         }
         failpoint("before-transaction");
@@ -84,14 +85,16 @@ impl Store {
 
     /// Brings everything that was written so far to the disk. After a failure nobody can say what is there, so nothing is registered
     /// any more.
-    fn sync(&self) -> Result<(), StoreError> {
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
         if self.sync_failed.load(Ordering::Acquire) {
             return Err(StoreError::SyncFailed { dir: self.dir.clone() });
         }
         nix::unistd::syncfs(&self.objects).map_err(|error| {
             self.sync_failed.store(true, Ordering::Release);
-            PathError::new("sync the file system of", &self.dir, error).into()
-        })
+            StoreError::from(PathError::new("sync the file system of", &self.dir, error))
+        })?;
+        failpoint("synced");
+        Ok(())
     }
 }
 

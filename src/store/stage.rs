@@ -23,6 +23,26 @@ pub struct OutputTree {
     pub scratch: Option<StorePath>,
 }
 
+/// What the store had of an object when it was made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It was not valid.
+    Nothing,
+    /// It was valid and whole, and stayed as it was.
+    Whole,
+    /// It was valid, but not on the disk.
+    Missing,
+    /// It was valid, with other bytes than its name says, or bytes that could not be read.
+    Damaged,
+}
+
+impl Found {
+    /// Whether it was valid and is mended now.
+    pub fn is_mended(self) -> bool {
+        matches!(self, Self::Missing | Self::Damaged)
+    }
+}
+
 /// An object in its final place, waiting for registration.
 #[derive(Clone, Debug)]
 pub struct Staged {
@@ -30,8 +50,8 @@ pub struct Staged {
     pub info: PathInfo,
     /// The first symbolic link in it, relative to it, if there is any (empty if the object is a link itself).
     pub first_link: Option<PathBuf>,
-    /// Whether it was valid already; what was built again goes with its scratch directory.
-    pub was_valid: bool,
+    /// What was there before. Unless that was whole, files were written, and registration has to sync them.
+    pub found: Found,
 }
 
 /// The outputs of one build on their way into the store.

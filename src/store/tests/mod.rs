@@ -2,10 +2,13 @@
 
 mod adding;
 mod collecting;
+mod durability;
 mod faults;
 mod history;
+mod mending;
 mod staging;
 
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -14,6 +17,11 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{PathInfo, StoreName};
+
+thread_local! {
+    /// The points that this thread has passed, for tests of what comes before what.
+    pub(super) static PASSED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A store that goes when the test ends.
 struct TestStore {

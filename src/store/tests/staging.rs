@@ -172,7 +172,7 @@ fn a_whole_leftover_is_used_and_a_broken_one_replaced() {
     let place = test.physical(&stage().info.path);
     let inode = || place.metadata().unwrap().ino();
     let first = inode();
-    assert!(!stage().was_valid);
+    assert_eq!(stage().found, Found::Nothing);
     assert_eq!(inode(), first);
     fs::set_permissions(place.join("a"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(place.join("a"), "torn").unwrap();
@@ -180,7 +180,7 @@ fn a_whole_leftover_is_used_and_a_broken_one_replaced() {
     assert_ne!(inode(), first);
     assert_eq!(fs::read_to_string(place.join("a")).unwrap(), "text");
     register(&test, vec![staged]);
-    assert!(stage().was_valid);
+    assert_eq!(stage().found, Found::Whole);
     assert_eq!(fs::read_dir(test.dir().join("trash")).unwrap().count(), 0);
 }
 
