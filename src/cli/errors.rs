@@ -1,6 +1,7 @@
 //! The library's errors as the user sees them: the same words, with advice and an exit code.
 
 use std::io;
+use std::path::Path;
 
 use crate::archive::ArchiveError;
 use crate::build::builtin::BuiltinError;
@@ -10,7 +11,7 @@ use crate::build::lock::LockError;
 use crate::build::plan::PlanError;
 use crate::build::{BuildError, StepError, StepFailure};
 use crate::cache::CacheError;
-use crate::fsio::PathError;
+use crate::fsio::{PathError, is_disk_full};
 use crate::sandbox::{Layer, SandboxError};
 use crate::store::StoreError;
 
@@ -20,10 +21,14 @@ use super::ui::{self, DIM, paint};
 
 const DISK_FULL: &str = "the disk is full: make room (`kiln gc` removes what nothing holds), then run the same command again";
 
+/// What errors call standard output: its disk is not the store's.
+pub const STANDARD_OUTPUT: &str = "standard output";
+
 impl From<PathError> for Failure {
     fn from(error: PathError) -> Self {
         let failure = Self::new(&error);
-        if error.is_disk_full() { failure.hint(DISK_FULL) } else { failure }
+        let elsewhere = error.path == Path::new(STANDARD_OUTPUT);
+        if error.is_disk_full() && !elsewhere { failure.hint(DISK_FULL) } else { failure }
     }
 }
 
@@ -36,7 +41,11 @@ impl From<ConfigError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let failure = Self::new(&error);
-        if is_disk_full(&error) {
+        if let StoreError::Archive(ArchiveError::Write(_)) = &error {
+            // Not the store's disk, but where the archive goes.
+            return failure;
+        }
+        if error.is_disk_full() {
             return failure.hint(DISK_FULL);
         }
         match error {
@@ -76,22 +85,6 @@ impl From<CacheError> for Failure {
             _ => failure,
         }
     }
-}
-
-/// Whether a full disk is at the bottom of an error.
-fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let by_path = error.downcast_ref::<PathError>().is_some_and(PathError::is_disk_full);
-        let by_io = error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull);
-        if by_path || by_io {
-            return true;
-        }
-        next = error.source();
-    }
-    // A transparent error hides its own link of the chain, and the database has words of its own.
-    let text = error.to_string();
-    text.contains("No space left on device") || text.contains("database or disk is full")
 }
 
 impl From<SandboxError> for Failure {

@@ -1,9 +1,12 @@
 //! `kiln gc`: removes what nothing holds.
 
-use crate::store::{GcOptions, GcReport};
+use std::path::Path;
 
+use crate::store::{GcOptions, GcReport, Store, StoreError};
+
+use super::failure::Failure;
 use super::session::Globals;
-use super::ui::bytes;
+use super::ui::{self, YELLOW, bytes, paint};
 use super::{Exit, exit};
 
 /// Remove what no out-link, pin or running build holds
@@ -20,9 +23,26 @@ pub struct Args {
 /// # Errors
 /// If the store cannot be read or written.
 pub fn run(globals: &Globals, args: &Args) -> Exit {
-    let report = globals.open_existing_store()?.gc(GcOptions { dry_run: args.dry_run })?;
+    let dir = globals.store_dir()?;
+    let collected = Store::open_to_collect(&dir).and_then(|store| store.gc(GcOptions { dry_run: args.dry_run }));
+    let report = collected.map_err(|error| failure(error, &dir))?;
     globals.ui().print(&report, render)?;
+    if !globals.json {
+        for doubt in &report.doubts {
+            let path = ui::harmless(&doubt.path.to_string_lossy());
+            globals.ui().note(format!("{} kept, in doubt: `{path}` {}", paint(YELLOW, "warning:"), ui::harmless(&doubt.why)));
+        }
+    }
     Ok(exit::OK)
+}
+
+/// On a full disk the usual advice would be this very command.
+fn failure(error: StoreError, store: &Path) -> Failure {
+    if !error.is_disk_full() {
+        return error.into();
+    }
+    Failure::new(error)
+        .hint(format!("delete or move a few MiB of something else on the disk of `{}`, then run `kiln gc` again", store.display()))
 }
 
 fn render(report: &GcReport) -> String {

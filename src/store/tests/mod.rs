@@ -6,6 +6,7 @@ mod faults;
 mod history;
 mod staging;
 
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,27 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{PathInfo, StoreName};
+
+/// Something to be done at a failpoint.
+type Interruption = (&'static str, Box<dyn FnOnce()>);
+
+thread_local! {
+    static INTERRUPTION: RefCell<Option<Interruption>> = const { RefCell::new(None) };
+}
+
+/// Lets this thread do `what` when it comes to this failpoint for the first time.
+fn at_failpoint(name: &'static str, what: impl FnOnce() + 'static) {
+    INTERRUPTION.set(Some((name, Box::new(what))));
+}
+
+/// Called at each failpoint.
+pub(super) fn interrupt(name: &str) {
+    let due = INTERRUPTION.take();
+    match due {
+        Some((wanted, what)) if wanted == name => what(),
+        other => INTERRUPTION.set(other),
+    }
+}
 
 /// A store that goes when the test ends.
 struct TestStore {
