@@ -184,13 +184,17 @@ fn builtin_hint(error: &BuiltinError) -> Option<&'static str> {
 
 /// A failed step, whole: what, where, why, the log's end, and how to look closer. `target` is what the user would name it by.
 pub fn step_failure(step: StepFailure, target: Option<&str>) -> Failure {
-    let StepFailure { name, span, error, tail, kept, .. } = step;
+    let StepFailure { name, span, error, tail, kept, disk_full, .. } = step;
     let mut failure = Failure::from(error);
     failure.message = format!("cannot make {}: {}", ui::harmless(&name), failure.message);
     failure.details.extend(span.map(|span| format!("declared at {span}")));
     if !tail.is_empty() {
         failure.details.push(paint(DIM, "the log ends with"));
         failure.details.extend(tail.iter().map(|line| format!("{} {}", paint(DIM, "|"), ui::harmless(line))));
+    }
+    if disk_full && !failure.hints.iter().any(|hint| hint == DISK_FULL) {
+        failure.details.push("the disk was full by then, so what the build had made is not kept".to_owned());
+        failure.hints.push(DISK_FULL.to_owned());
     }
     let named = target.unwrap_or(&name);
     if !tail.is_empty() {

@@ -8,11 +8,27 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
 
+use super::Store;
+
 /// Objects that are forgotten at once when there is only this room.
 pub(super) const PORTION: u32 = 16;
 
 /// Bytes set aside: a page for each of some thirty entries in tables and indexes, for each object of a portion.
 const SIZE: u64 = 2 << 20;
+
+/// Bytes and files that are always left on a disk that is not full, if it has that many; else a fiftieth of what it has.
+const ROOM: (u64, u64) = (64 << 20, 1000);
+
+impl Store {
+    /// Whether hardly anything more can be written. A program that finds the disk full may have made a little room before it ended.
+    pub fn is_full(&self) -> bool {
+        let Ok(disk) = rustix::fs::statvfs(&self.dir) else { return false };
+        let (bytes, files) = (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_favail);
+        let all = disk.f_blocks.saturating_mul(disk.f_frsize);
+        // Some file systems do not count files.
+        bytes < ROOM.0.min(all / 50) || files < ROOM.1.min(disk.f_files / 50)
+    }
+}
 
 fn file(dir: &Path) -> PathBuf {
     dir.join("reserve")

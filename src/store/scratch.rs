@@ -9,6 +9,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::reaper::{Doomed, Reaper};
+use super::remove::remove_tree;
 use super::{Doubt, Store, StoreError, unique_name};
 use crate::fsio::{FileLock, IoResultExt as _, LockKind, PathError};
 
@@ -24,6 +25,11 @@ impl ScratchDir {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Removes an entry of it now, as far as that is possible; the rest goes with the directory.
+    pub fn remove(&self, entry: &str) {
+        let _ = remove_tree(&self.path.join(entry));
     }
 }
 

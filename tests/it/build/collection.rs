@@ -42,6 +42,63 @@ fn an_out_link_keeps_its_target_and_all_it_refers_to() {
 }
 
 #[test]
+fn a_link_that_cannot_be_read_keeps_its_target() {
+    let mut project = Project::new().recipe(SEVERAL);
+    if crate::support::is_root() {
+        project = project.user(crate::support::OTHER_USER);
+    }
+    let links = project.dir().join("home/links");
+    project.program("mkdir").arg(&links).status().unwrap();
+    let top = project.kiln(["build", "top", "--out-link", links.join("result").to_str().unwrap()]).success().path();
+    let mode = |mode| fs::set_permissions(&links, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o000);
+    project.kiln(["store", "roots"]).success().stdout_has("unknown  ");
+    let collected = project.kiln(["gc"]).success().stdout_has("; 2 kept");
+    collected.stderr_has("links/result` cannot be looked at: Permission denied");
+    mode(0o755);
+    assert_eq!(fs::read_link(links.join("result")).unwrap(), top);
+    assert_eq!(project.objects(), ["base", "top"]);
+    project.kiln(["store", "roots"]).success().stdout_has("link  ");
+    fs::remove_file(links.join("result")).unwrap();
+    project.kiln(["gc"]).success().stdout_has("; 0 kept");
+}
+
+#[test]
+fn a_project_that_was_moved_keeps_what_its_links_keep() {
+    let project = Project::new().recipe(SEVERAL);
+    let store = |dir: &str| project.dir().join(dir).join("store").to_str().unwrap().to_owned();
+    project.kiln(["--store", &store("project"), "build", "top", "--out-link", "result"]).success();
+    fs::rename(project.at(""), project.dir().join("moved")).unwrap();
+    fs::create_dir(project.at("")).unwrap();
+    let collected = project.kiln(["--store", &store("moved"), "gc"]).success().stdout_has("; 2 kept");
+    collected.stderr_has("is now at").stderr_has("moved/result`");
+}
+
+#[test]
+fn nobody_else_reaches_into_a_running_builder() {
+    if !crate::support::is_root() {
+        return crate::support::skip("needs root, to be another user");
+    }
+    let go_on = unique();
+    let script = format!("echo secret > /tmp/secret; until [ -e /tmp/{go_on} ]; do sleep 0.1; done; echo done > $out");
+    let project = Project::new().recipe(&format!("targets = {{\"x\": sh(\"x\", \"{script}\")}}"));
+    let builds = project.store().join("builds");
+    let running = project.start(["build", "x"]);
+    let mut tmp = builds.clone();
+    eventually("the builder's file", || {
+        let entries = fs::read_dir(&builds).into_iter().flatten().flatten().map(|entry| entry.path().join("tmp"));
+        entries.into_iter().find(|tmp| tmp.join("secret").exists()).map(|found| tmp = found).is_some()
+    });
+    let as_other = |script: &str| {
+        let mut command = project.program("/bin/sh");
+        std::os::unix::process::CommandExt::uid(&mut command, 1234).args(["-c", script]).arg(&tmp).status().unwrap().success()
+    };
+    assert!(!as_other("cd $0") && !as_other("cat $0/secret") && !as_other("echo > $0/other"));
+    fs::write(tmp.join(&go_on), "").unwrap();
+    running.wait().success();
+}
+
+#[test]
 fn an_out_link_is_replaced_but_nothing_else_is() {
     let project = Project::new().recipe(SEVERAL).file("precious", "mine");
     project.kiln(["build", "top", "--out-link", "result"]).success();
