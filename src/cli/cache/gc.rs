@@ -89,6 +89,10 @@ fn render(report: &CollectReport, list: bool) -> String {
     if report.statements > 0 {
         text.push_str(&format!("{verb} {} traces, records, logs and derivations\n", report.statements));
     }
+    if report.doubtful > 0 {
+        let which = "traces, records or derivations that cannot be read, and with them all derivations";
+        text.push_str(&format!("kept {} {which} (`--drop-unreadable` removes them)\n", report.doubtful));
+    }
     if report.partial > 0 {
         text.push_str(&format!("removed {} files that killed pushes left\n", report.partial));
     }
