@@ -24,7 +24,7 @@ pub struct Args {
 /// If the store cannot be read or written.
 pub fn run(globals: &Globals, args: &Args) -> Exit {
     let dir = globals.store_dir()?;
-    let collected = Store::open_to_collect(&dir).and_then(|store| store.gc(GcOptions { dry_run: args.dry_run }));
+    let collected = Store::gc_at(&dir, GcOptions { dry_run: args.dry_run });
     let report = collected.map_err(|error| failure(error, &dir))?;
     globals.ui().print(&report, render)?;
     if !globals.json {

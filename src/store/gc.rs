@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::DatabaseResultExt as _;
 use super::sweep::{Trash, sweep};
-use super::{Doubt, LinkState, OutLink, Store, StoreError, database, failpoint, query, reserve};
+use super::{Doubt, FORMAT, LinkState, OutLink, Store, StoreError, database, failpoint, query, read_format, reserve};
 use crate::fsio::{FileLock, IoResultExt as _, LockKind, PathError};
 use crate::model::{StoreDigest, StorePath};
 
@@ -76,19 +76,23 @@ pub struct GcReport {
 }
 
 impl Store {
-    /// Opens the store at `dir`, which must exist, to collect: on a disk that is too full even for that, it first makes room.
+    /// As [`Store::gc`], for the store at `dir`, which must exist. On a full disk it makes room before it opens the database, which needs some
+    /// even for reading.
     ///
     /// # Errors
-    /// As [`Store::open_existing`]; if no room can be made.
-    pub fn open_to_collect(dir: &Path) -> Result<Self, StoreError> {
-        match Self::open_existing(dir) {
-            Err(error) if error.is_disk_full() => {
-                sweep(dir, false)?;
-                reserve::give_back(dir);
-                Self::open_existing(dir)
-            }
-            opened => opened,
+    /// As [`Store::open_existing`] and [`Store::gc`].
+    pub fn gc_at(dir: &Path, options: GcOptions) -> Result<GcReport, StoreError> {
+        let is_store = read_format(dir)? == Some(FORMAT);
+        if options.dry_run || !is_store || !reserve::is_short(dir) {
+            return Self::open_existing(dir)?.gc(options);
         }
+        let swept = sweep(dir, false)?;
+        if reserve::is_short(dir) {
+            reserve::give_back(dir);
+        }
+        let mut report = Self::open_existing(dir)?.gc(options)?;
+        report.scratch += swept.scratch;
+        Ok(report)
     }
 
     /// Removes all objects outside the closure of out-links, pins and temporary roots, and whatever dead processes left. Traces,

@@ -34,6 +34,12 @@ fn file(dir: &Path) -> PathBuf {
     dir.join("reserve")
 }
 
+/// Whether the disk has less room than this. Then not even the database may be opened: SQLite maps an index of its log into memory, and where
+/// blocks are smaller than pages (ext4 of less than 512 MiB), touching it without room ends the process.
+pub(super) fn is_short(dir: &Path) -> bool {
+    rustix::fs::statvfs(dir).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < SIZE)
+}
+
 /// Sets the room aside, if it is not yet, and if there is any.
 pub(super) fn set_aside(dir: &Path) {
     let path = file(dir);
