@@ -32,6 +32,16 @@ impl From<PathError> for Failure {
     }
 }
 
+/// The same failure of something that happens at `place`: a full disk there is no matter of the store's, and collecting that would not help.
+pub fn elsewhere(mut failure: Failure, place: impl std::fmt::Display) -> Failure {
+    let before = failure.hints.len();
+    failure.hints.retain(|hint| hint != DISK_FULL);
+    if failure.hints.len() < before {
+        failure.hints.push(format!("make room on the disk of {place}: a few MiB of something else, then run the same command again"));
+    }
+    failure
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::request(&error)

@@ -1,10 +1,8 @@
 //! `kiln gc`: removes what nothing holds.
 
-use std::path::Path;
+use crate::store::{GcOptions, GcReport, Store};
 
-use crate::store::{GcOptions, GcReport, Store, StoreError};
-
-use super::failure::Failure;
+use super::errors::elsewhere;
 use super::session::Globals;
 use super::ui::{self, YELLOW, bytes, paint};
 use super::{Exit, exit};
@@ -25,7 +23,8 @@ pub struct Args {
 pub fn run(globals: &Globals, args: &Args) -> Exit {
     let dir = globals.store_dir()?;
     let collected = Store::gc_at(&dir, GcOptions { dry_run: args.dry_run });
-    let report = collected.map_err(|error| failure(error, &dir))?;
+    // On a full disk the usual advice would be this very command.
+    let report = collected.map_err(|error| elsewhere(error.into(), format_args!("`{}`", dir.display())))?;
     globals.ui().print(&report, render)?;
     if !globals.json {
         for doubt in &report.doubts {
@@ -34,15 +33,6 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
         }
     }
     Ok(exit::OK)
-}
-
-/// On a full disk the usual advice would be this very command.
-fn failure(error: StoreError, store: &Path) -> Failure {
-    if !error.is_disk_full() {
-        return error.into();
-    }
-    Failure::new(error)
-        .hint(format!("delete or move a few MiB of something else on the disk of `{}`, then run `kiln gc` again", store.display()))
 }
 
 fn render(report: &GcReport) -> String {

@@ -11,7 +11,7 @@ use crate::fsio::IoResultExt;
 use crate::model::{PathInfo, StoreName, StorePath};
 use crate::store::{LinkState, OutLink, Pin, Problem, References, Store, StoreError, VerifyOptions, VerifyReport};
 
-use super::errors::STANDARD_OUTPUT;
+use super::errors::{STANDARD_OUTPUT, elsewhere};
 use super::failure::Failure;
 use super::session::Globals;
 use super::ui::{self, DIM, GREEN, RED, YELLOW, bytes, paint, table};
@@ -321,7 +321,8 @@ fn dump(globals: &Globals, args: &DumpArgs) -> Exit {
 }
 
 fn restore(args: &RestoreArgs) -> Exit {
-    archive::restore(&mut std::io::stdin().lock(), &args.dest, &Limits::default()).map_err(StoreError::from)?;
+    archive::restore(&mut std::io::stdin().lock(), &args.dest, &Limits::default())
+        .map_err(|error| elsewhere(StoreError::from(error).into(), format_args!("`{}`", args.dest.display())))?;
     Ok(exit::OK)
 }
 

@@ -48,7 +48,7 @@ pub(super) fn sweep(dir: &Path, dry_run: bool) -> Result<Swept, StoreError> {
     }
     let trash = Trash::new(dir)?;
     for (index, path) in dead.iter().enumerate() {
-        if let Err(error) = trash.take(path, &format!("scratch-{index}")) {
+        if let Err(error) = trash.take(path, format!("scratch-{index}")) {
             // Another user's, say. What else there is must not stay for its sake.
             swept.scratch -= 1;
             swept.doubts.push(Doubt { path: path.clone(), why: format!("cannot be removed: {}", error.source) });
