@@ -142,7 +142,9 @@ impl Store {
         let trash = Trash::new(&self.dir)?;
         let moved = self.unregistered(&held, |path| trash.take(path, path.file_name().unwrap_or_default()))?;
         report.leftovers += moved.saturating_sub(dead.objects);
-        Ok(trash.empty(lock)?)
+        let stays = trash.empty(lock)?;
+        report.doubts.extend(stays.filter(|doubt| !report.doubts.contains(doubt)));
+        Ok(())
     }
 
     /// Marks, and deletes the rows of what is not marked, as much as `portion` says.

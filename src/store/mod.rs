@@ -214,8 +214,9 @@ fn write_format(dir: &Path) -> Result<(), StoreError> {
     Ok(crate::fsio::write_atomically(&dir.join("format"), format!("{FORMAT}\n").as_bytes())?)
 }
 
-/// Directories that only the store's owner may enter: builders' files lie there with the modes that builders gave them, `/tmp` open to all.
-const PRIVATE: [&str; 3] = ["builds", "failed", "trash"];
+/// Directories of things that are nobody else's business, with their modes. Scratch itself is for its maker alone; but root, who builds in another
+/// user's store, enters its sandboxes without root's privileges, and must get that far.
+const PRIVATE: [(&str, u32); 3] = [("builds", 0o711), ("failed", 0o711), ("trash", 0o700)];
 
 fn create_alone(dir: &Path) -> Result<(), StoreError> {
     for name in ["objects", "logs", "builds", "failed", "roots/run", "locks", "trash"] {
@@ -229,9 +230,9 @@ fn create_alone(dir: &Path) -> Result<(), StoreError> {
             _ => {}
         }
     }
-    for name in PRIVATE {
+    for (name, mode) in PRIVATE {
         let path = dir.join(name);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).at("change the mode of", &path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).at("change the mode of", &path)?;
     }
     database::create(dir)?;
     reserve::set_aside(dir);

@@ -2,10 +2,11 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, Dir, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::reaper::{Doomed, Reaper};
@@ -52,7 +53,6 @@ impl Store {
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {
                     let lock = File::open(&path).at("open", &path)?;
-                    self.give_to_owner(&lock, &path)?;
                     lock.lock().at("lock", &path)?;
                     return Ok(ScratchDir { path, lock: Some(lock), reaper: self.reaper.clone() });
                 }
@@ -60,15 +60,6 @@ impl Store {
                 Err(error) => return Err(PathError::new("create", path, error).into()),
             }
         }
-    }
-
-    /// The store's owner must be able to look at what a build left, and to collect it, even if root was the one who built.
-    fn give_to_owner(&self, dir: &File, path: &Path) -> Result<(), PathError> {
-        let (uid, gid) = self.owner;
-        if uid != 0 && rustix::process::geteuid().is_root() {
-            std::os::unix::fs::fchown(dir, Some(uid), Some(gid)).at("change the owner of", path)?;
-        }
-        Ok(())
     }
 
     /// Keeps a scratch directory, as that of a failed build, under `failed/<label>` until the collector runs; it replaces an older one.
@@ -84,6 +75,10 @@ impl Store {
             _ => {}
         }
         fs::rename(scratch.path(), &kept).at("move", scratch.path())?;
+        if self.owner.0 != 0 && rustix::process::geteuid().is_root() {
+            // What stays another's is named by the collector.
+            let _ = scratch.lock.as_ref().map(|dir| give_tree(dir.as_fd(), self.owner, 0));
+        }
         Ok(kept)
     }
 
@@ -94,10 +89,11 @@ impl Store {
     pub fn kept_failed(&self, label: &str) -> Result<Option<KeptScratch>, StoreError> {
         let _shared = FileLock::take(&self.gc_lock_path(), LockKind::Shared)?;
         let path = self.dir.join("failed").join(label);
-        match File::open(&path) {
+        match open_dir(&path) {
             Ok(lock) => {
                 lock.lock_shared().at("lock", &path)?;
-                Ok(Some(KeptScratch { path, _lock: lock }))
+                let lent = self.owner.0 != 0 && rustix::process::geteuid().is_root() && fchown(&lock, Some(0), None).is_ok();
+                Ok(Some(KeptScratch { path, lock, owner: lent.then_some(self.owner) }))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(PathError::new("open", path, error).into()),
@@ -109,7 +105,17 @@ impl Store {
 #[derive(Debug)]
 pub struct KeptScratch {
     path: PathBuf,
-    _lock: File,
+    lock: File,
+    /// Who gets it back. Root's sandbox enters it as root without root's privileges, for which it must be root's.
+    owner: Option<(u32, u32)>,
+}
+
+impl Drop for KeptScratch {
+    fn drop(&mut self) {
+        if let Some(owner) = self.owner {
+            let _ = give_tree(self.lock.as_fd(), owner, 0);
+        }
+    }
 }
 
 impl KeptScratch {
@@ -117,6 +123,30 @@ impl KeptScratch {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Directories that are held open at once; what lies deeper stays another's, and the collector names it.
+const DEPTH: usize = 64;
+
+/// Gives a tree to the store's owner. A builder of root's is another user than that, who must be able to look at what it left, and to collect it.
+///
+/// By handles, without following links, and the top last: until then the owner, who may not be root's friend, cannot enter it to change what a
+/// name stands for.
+fn give_tree(dir: BorrowedFd<'_>, owner: (u32, u32), depth: usize) -> Result<(), Errno> {
+    let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+    for entry in Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+            Ok(child) if depth < DEPTH => give_tree(child.as_fd(), owner, depth + 1)?,
+            _ => rustix::fs::chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?,
+        }
+    }
+    rustix::fs::fchown(dir, Some(uid), Some(gid))
 }
 
 /// The scratch directories that nobody uses: those of dead processes, and those that were kept; and those of which nobody can say. The
@@ -137,10 +167,14 @@ pub(super) fn dead_scratch(store: &Path) -> Result<(Vec<PathBuf>, Vec<Doubt>), S
     Ok((dead, doubts))
 }
 
+fn open_dir(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
 /// Whether somebody holds the lock of a scratch directory. What is no directory is nobody's.
 fn in_use(path: &Path) -> io::Result<bool> {
-    let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed();
-    match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+    match open_dir(path) {
         Ok(dir) => match dir.try_lock() {
             Ok(()) => Ok(false),
             Err(TryLockError::WouldBlock) => Ok(true),

@@ -54,7 +54,7 @@ pub(super) fn sweep(dir: &Path, dry_run: bool) -> Result<Swept, StoreError> {
             swept.doubts.push(Doubt { path: path.clone(), why: format!("cannot be removed: {}", error.source) });
         }
     }
-    trash.empty(lock)?;
+    swept.doubts.extend(trash.empty(lock)?);
     Ok(swept)
 }
 
@@ -95,13 +95,15 @@ impl Trash {
         }
     }
 
-    /// Deletes all trash, what an earlier collector left included; lets go of the lock as soon as it can.
-    pub(super) fn empty(self, lock: FileLock) -> Result<(), PathError> {
+    /// Deletes all trash, what an earlier collector left included; lets go of the lock as soon as it can. Gives something that stays, if anything
+    /// does: what a builder of another user left, say.
+    pub(super) fn empty(self, lock: FileLock) -> Result<Option<Doubt>, PathError> {
         // Whoever else moves something here has the lock, so everything that is there now is complete.
         let runs = list(&self.all)?;
         drop(lock);
         failpoint("gc-before-deletion");
-        empty_trash(&runs)
+        let stays = |error: PathError| Doubt { path: error.path, why: format!("cannot be removed: {}", error.source) };
+        Ok(empty_trash(&runs).err().map(stays))
     }
 }
 
@@ -125,17 +127,19 @@ fn empty_trash(runs: &[PathBuf]) -> Result<(), PathError> {
     let entries = Mutex::new(entries);
     let next = || entries.lock().ok().and_then(|mut entries| entries.pop());
     let work = || {
+        let mut ended = Ok::<_, PathError>(());
         while let Some(path) = next() {
-            remove_tree(&path)?;
+            // One that stays is no reason for the others to stay.
+            ended = ended.and(remove_tree(&path));
         }
-        Ok::<_, PathError>(())
+        ended
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..DELETERS).map(|_| scope.spawn(work)).collect();
         let ended = |worker: thread::ScopedJoinHandle<'_, _>| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         workers.into_iter().map(ended).fold(Ok(()), Result::and)
-    })?;
-    runs.iter().try_for_each(|run| remove_tree(run))
+    })
+    .and(runs.iter().map(|run| remove_tree(run)).fold(Ok(()), Result::and))
 }
 
 /// Whether there is a directory, and no link to one.

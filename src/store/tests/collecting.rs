@@ -135,8 +135,8 @@ fn what_builders_leave_is_for_the_stores_owner_alone() {
     assert_eq!(mode(scratch.path()), 0o700);
     let kept = test.keep_failed(scratch, "label").unwrap();
     assert_eq!(mode(&kept), 0o700);
-    for dir in ["builds", "failed", "trash"] {
-        assert_eq!(mode(&test.dir().join(dir)), 0o700, "{dir}");
+    for (dir, expected) in [("builds", 0o711), ("failed", 0o711), ("trash", 0o700)] {
+        assert_eq!(mode(&test.dir().join(dir)), expected, "{dir}");
     }
 }
 

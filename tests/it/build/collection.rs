@@ -1,6 +1,7 @@
 //! `kiln gc`: what it keeps, and what it removes.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 
 use crate::support::{Project, eventually, processes, unique};
 
@@ -91,11 +92,31 @@ fn nobody_else_reaches_into_a_running_builder() {
     });
     let as_other = |script: &str| {
         let mut command = project.program("/bin/sh");
-        std::os::unix::process::CommandExt::uid(&mut command, 1234).args(["-c", script]).arg(&tmp).status().unwrap().success()
+        command.uid(1234).args(["-c", script]).arg(&tmp).stderr(std::process::Stdio::null()).status().unwrap().success()
     };
     assert!(!as_other("cd $0") && !as_other("cat $0/secret") && !as_other("echo > $0/other"));
     fs::write(tmp.join(&go_on), "").unwrap();
     running.wait().success();
+}
+
+#[test]
+fn what_roots_failed_build_left_in_a_users_store_is_the_users() {
+    if !crate::support::is_root() {
+        return crate::support::skip("needs root, to build in another user's store");
+    }
+    let recipe = r#"targets = {"x": sh("x", "mkdir -p $out/d /tmp/t; echo left > /build/left; chmod 555 $out/d; exit 1")}"#;
+    let project = Project::new().recipe(recipe).user(crate::support::OTHER_USER);
+    project.kiln(["store", "add", "derivations"]).success();
+    let mut as_root = project.command(["build", "x"]);
+    let failed = as_root.uid(0).gid(0).output().unwrap();
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("the builder ended with exit code 1"), "{failed:?}");
+    let mut as_root = project.command(["shell", "--failed", "x", "--", "/bin/cat", "/build/left"]);
+    let entered = as_root.uid(0).gid(0).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&entered.stdout), "left\n", "{entered:?}");
+    project.kiln(["shell", "--failed", "x", "--", "/bin/cat", "/build/left"]).success().stdout_has("left");
+    let collected = project.kiln(["gc"]).success().stdout_has("1 scratch directories");
+    collected.stderr_lacks("in doubt");
+    assert_eq!(fs::read_dir(project.store().join("trash")).unwrap().count(), 0);
 }
 
 #[test]
