@@ -41,6 +41,8 @@ pub struct StepFailure {
     pub tail: Vec<String>,
     /// Whether its sandbox was kept and can be entered.
     pub kept: bool,
+    /// Whether the disk was full, so that nothing was kept.
+    pub disk_full: bool,
 }
 
 /// Why a step failed.

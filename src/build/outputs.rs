@@ -219,6 +219,9 @@ pub struct ScratchLayout {
 }
 
 impl ScratchLayout {
+    /// What of it holds a builder's files.
+    pub const ENTRIES: [&str; 3] = ["store", "build", "tmp"];
+
     /// The places below `dir`.
     pub fn below(dir: &Path) -> Self {
         Self { store: dir.join("store"), build: dir.join("build"), tmp: dir.join("tmp"), log: dir.join("log.zst") }

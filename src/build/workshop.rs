@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use crate::cache::Pulled;
-use crate::fsio::RangeLock;
+use crate::fsio::{RangeLock, is_disk_full};
 use crate::model::{Builder, DerivationHash, OutputName, PathInfo, SandboxLevel, StorePath};
 use crate::sandbox::Limits;
 use crate::store::{OutputTree, Registration, ScratchDir, Staged, Store, StoreError};
@@ -20,6 +20,7 @@ use super::download::{Wanted, download};
 use super::error::{StepError, StepFailure};
 use super::event::{Event, Outcome, Reporter, StepId, Work};
 use super::fetch::{Fetcher, Progress};
+use super::outputs::ScratchLayout;
 use super::plan::{Realise, Reason, Step, Substitute};
 use super::record::{Evidence, Stopwatch};
 use super::source::Sources;
@@ -283,16 +284,27 @@ impl<'a> Workshop<'a> {
         let timer = Stopwatch::start();
         let run = self.run_script(id, realise, script, &closure, &scratch).map_err(fail)?;
         let mut evidence = Evidence { exit: run.exit, log: None };
+        // What fills the disk is this build's own. It is not worth more than the log, the record, and whatever comes next.
+        let has_filled_disk = |error: &StepError| !matches!(error, StepError::Stopped) && (is_disk_full(error) || self.store.is_full());
+        let make_room = |scratch: &ScratchDir| ScratchLayout::ENTRIES.iter().for_each(|entry| scratch.remove(entry));
+        let mut disk_full = run.result.as_ref().is_err_and(has_filled_disk);
+        if disk_full {
+            make_room(&scratch);
+        }
         let kept = self.keep_log(realise, run.log).and_then(|log| {
             evidence.log = log;
             self.keep(realise, run.result?, &timer, &evidence)
         });
         kept.map_err(|error| {
             // The next build of the same derivation would fail too, so what it left is worth a look.
-            let keep = !matches!(error, StepError::Stopped);
+            let stopped = matches!(error, StepError::Stopped);
+            if !disk_full && has_filled_disk(&error) {
+                disk_full = true;
+                make_room(&scratch);
+            }
             self.record_failure(realise, &error, &timer, &evidence);
-            let kept = keep && self.store.keep_failed(scratch, &realise.node.hash.to_string()).is_ok();
-            Box::new(StepFailure { tail: run.tail, kept, ..*failure(step, error) })
+            let kept = !stopped && !disk_full && self.store.keep_failed(scratch, &realise.node.hash.to_string()).is_ok();
+            Box::new(StepFailure { tail: run.tail, kept, disk_full, ..*failure(step, error) })
         })
     }
 }
@@ -329,5 +341,6 @@ fn failure(step: &Step, error: StepError) -> Box<StepFailure> {
         error,
         tail: Vec::new(),
         kept: false,
+        disk_full: false,
     })
 }

@@ -1,6 +1,7 @@
 //! The library's errors as the user sees them: the same words, with advice and an exit code.
 
 use std::io;
+use std::path::Path;
 
 use crate::archive::ArchiveError;
 use crate::build::builtin::BuiltinError;
@@ -10,7 +11,7 @@ use crate::build::lock::LockError;
 use crate::build::plan::PlanError;
 use crate::build::{BuildError, StepError, StepFailure};
 use crate::cache::CacheError;
-use crate::fsio::PathError;
+use crate::fsio::{PathError, is_disk_full};
 use crate::sandbox::{Layer, SandboxError};
 use crate::store::StoreError;
 
@@ -20,11 +21,25 @@ use super::ui::{self, DIM, paint};
 
 const DISK_FULL: &str = "the disk is full: make room (`kiln gc` removes what nothing holds), then run the same command again";
 
+/// What errors call standard output: its disk is not the store's.
+pub const STANDARD_OUTPUT: &str = "standard output";
+
 impl From<PathError> for Failure {
     fn from(error: PathError) -> Self {
         let failure = Self::new(&error);
-        if error.is_disk_full() { failure.hint(DISK_FULL) } else { failure }
+        let elsewhere = error.path == Path::new(STANDARD_OUTPUT);
+        if error.is_disk_full() && !elsewhere { failure.hint(DISK_FULL) } else { failure }
     }
+}
+
+/// The same failure of something that happens at `place`: a full disk there is no matter of the store's, and collecting that would not help.
+pub fn elsewhere(mut failure: Failure, place: impl std::fmt::Display) -> Failure {
+    let before = failure.hints.len();
+    failure.hints.retain(|hint| hint != DISK_FULL);
+    if failure.hints.len() < before {
+        failure.hints.push(format!("make room on the disk of {place}: a few MiB of something else, then run the same command again"));
+    }
+    failure
 }
 
 impl From<ConfigError> for Failure {
@@ -36,7 +51,11 @@ impl From<ConfigError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let failure = Self::new(&error);
-        if is_disk_full(&error) {
+        if let StoreError::Archive(ArchiveError::Write(_)) = &error {
+            // Not the store's disk, but where the archive goes.
+            return failure;
+        }
+        if error.is_disk_full() {
             return failure.hint(DISK_FULL);
         }
         match error {
@@ -76,22 +95,6 @@ impl From<CacheError> for Failure {
             _ => failure,
         }
     }
-}
-
-/// Whether a full disk is at the bottom of an error.
-fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let by_path = error.downcast_ref::<PathError>().is_some_and(PathError::is_disk_full);
-        let by_io = error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull);
-        if by_path || by_io {
-            return true;
-        }
-        next = error.source();
-    }
-    // A transparent error hides its own link of the chain, and the database has words of its own.
-    let text = error.to_string();
-    text.contains("No space left on device") || text.contains("database or disk is full")
 }
 
 impl From<SandboxError> for Failure {
@@ -191,13 +194,17 @@ fn builtin_hint(error: &BuiltinError) -> Option<&'static str> {
 
 /// A failed step, whole: what, where, why, the log's end, and how to look closer. `target` is what the user would name it by.
 pub fn step_failure(step: StepFailure, target: Option<&str>) -> Failure {
-    let StepFailure { name, span, error, tail, kept, .. } = step;
+    let StepFailure { name, span, error, tail, kept, disk_full, .. } = step;
     let mut failure = Failure::from(error);
     failure.message = format!("cannot make {}: {}", ui::harmless(&name), failure.message);
     failure.details.extend(span.map(|span| format!("declared at {span}")));
     if !tail.is_empty() {
         failure.details.push(paint(DIM, "the log ends with"));
         failure.details.extend(tail.iter().map(|line| format!("{} {}", paint(DIM, "|"), ui::harmless(line))));
+    }
+    if disk_full && !failure.hints.iter().any(|hint| hint == DISK_FULL) {
+        failure.details.push("the disk was full by then, so what the build had made is not kept".to_owned());
+        failure.hints.push(DISK_FULL.to_owned());
     }
     let named = target.unwrap_or(&name);
     if !tail.is_empty() {

@@ -1,9 +1,10 @@
 //! `kiln gc`: removes what nothing holds.
 
-use crate::store::{GcOptions, GcReport};
+use crate::store::{GcOptions, GcReport, Store};
 
+use super::errors::elsewhere;
 use super::session::Globals;
-use super::ui::bytes;
+use super::ui::{self, YELLOW, bytes, paint};
 use super::{Exit, exit};
 
 /// Remove what no out-link, pin or running build holds
@@ -20,8 +21,17 @@ pub struct Args {
 /// # Errors
 /// If the store cannot be read or written.
 pub fn run(globals: &Globals, args: &Args) -> Exit {
-    let report = globals.open_existing_store()?.gc(GcOptions { dry_run: args.dry_run })?;
+    let dir = globals.store_dir()?;
+    let collected = Store::gc_at(&dir, GcOptions { dry_run: args.dry_run });
+    // On a full disk the usual advice would be this very command.
+    let report = collected.map_err(|error| elsewhere(error.into(), format_args!("`{}`", dir.display())))?;
     globals.ui().print(&report, render)?;
+    if !globals.json {
+        for doubt in &report.doubts {
+            let path = ui::harmless(&doubt.path.to_string_lossy());
+            globals.ui().note(format!("{} kept, in doubt: `{path}` {}", paint(YELLOW, "warning:"), ui::harmless(&doubt.why)));
+        }
+    }
     Ok(exit::OK)
 }
 

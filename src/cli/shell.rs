@@ -70,10 +70,11 @@ fn enter(
     options: &Options,
 ) -> Exit {
     let Builder::Script(script) = resolved.builder.clone() else { return Ok(exit::OK) };
-    let kept = store.kept_failed(&node.hash.to_string());
+    // Held until the sandbox has ended.
+    let kept = if args.failed { store.kept_failed(&node.hash.to_string())? } else { None };
     let scratch = store.new_scratch()?;
-    let layout = match (args.failed, kept) {
-        (true, Some(kept)) => ScratchLayout::below(&kept),
+    let layout = match (args.failed, &kept) {
+        (true, Some(kept)) => ScratchLayout::below(kept.path()),
         (true, None) => {
             return Err(Failure::request(format!("no failed build of {} is kept", node.derivation.name))
                 .hint("a kept build goes away with `kiln gc`; leave `--failed` out to enter a fresh sandbox"));

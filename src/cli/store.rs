@@ -9,11 +9,12 @@ use serde::Serialize;
 use crate::archive::{self, Limits};
 use crate::fsio::IoResultExt;
 use crate::model::{PathInfo, StoreName, StorePath};
-use crate::store::{OutLink, Pin, Problem, References, Store, StoreError, VerifyOptions, VerifyReport};
+use crate::store::{LinkState, OutLink, Pin, Problem, References, Store, StoreError, VerifyOptions, VerifyReport};
 
+use super::errors::{STANDARD_OUTPUT, elsewhere};
 use super::failure::Failure;
 use super::session::Globals;
-use super::ui::{self, DIM, GREEN, RED, bytes, paint, table};
+use super::ui::{self, DIM, GREEN, RED, YELLOW, bytes, paint, table};
 use super::{Exit, exit};
 
 /// Look into the store, or put things there by hand
@@ -315,12 +316,13 @@ fn dump(globals: &Globals, args: &DumpArgs) -> Exit {
     };
     let mut out = BufWriter::new(std::io::stdout().lock());
     archive::dump(&tree, &mut out).map_err(StoreError::from)?;
-    out.flush().at("write", "standard output")?;
+    out.flush().at("write", STANDARD_OUTPUT)?;
     Ok(exit::OK)
 }
 
 fn restore(args: &RestoreArgs) -> Exit {
-    archive::restore(&mut std::io::stdin().lock(), &args.dest, &Limits::default()).map_err(StoreError::from)?;
+    archive::restore(&mut std::io::stdin().lock(), &args.dest, &Limits::default())
+        .map_err(|error| elsewhere(StoreError::from(error).into(), format_args!("`{}`", args.dest.display())))?;
     Ok(exit::OK)
 }
 
@@ -351,8 +353,13 @@ fn roots(globals: &Globals) -> Exit {
     globals.ui().print(&roots, |roots| {
         let pins = roots.pins.iter().map(|pin| vec!["pin".to_owned(), pin.name.clone(), pin.path.to_string()]);
         let links = roots.out_links.iter().map(|link| {
-            let state = if link.alive { "link".to_owned() } else { paint(DIM, "gone") };
-            vec![state, link.link.display().to_string(), link.path.to_string()]
+            let state = match link.state {
+                LinkState::Alive => "link".to_owned(),
+                LinkState::Moved { .. } => paint(YELLOW, "moved"),
+                LinkState::Unknown { .. } => paint(YELLOW, "unknown"),
+                LinkState::Gone => paint(DIM, "gone"),
+            };
+            vec![state, ui::harmless(&link.link.to_string_lossy()), link.path.to_string()]
         });
         table(&pins.chain(links).collect::<Vec<_>>())
     })?;

@@ -23,7 +23,7 @@ impl PathError {
 
     /// Whether the disk (or a quota) is full.
     pub fn is_disk_full(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        is_full(self.source.kind())
     }
 }
 
@@ -40,4 +40,24 @@ impl<T, E: Into<io::Error>> IoResultExt<T> for Result<T, E> {
     fn at(self, action: &'static str, path: impl AsRef<Path>) -> Result<T, PathError> {
         self.map_err(|source| PathError::new(action, path, source))
     }
+}
+
+fn is_full(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether a full disk is at the bottom of an error.
+pub fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let by_path = error.downcast_ref::<PathError>().is_some_and(PathError::is_disk_full);
+        let by_io = error.downcast_ref::<io::Error>().is_some_and(|error| is_full(error.kind()));
+        if by_path || by_io {
+            return true;
+        }
+        next = error.source();
+    }
+    // A transparent error hides its own link of the chain, and the database has words of its own.
+    let text = error.to_string();
+    text.contains("No space left on device") || text.contains("database or disk is full")
 }

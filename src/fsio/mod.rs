@@ -8,6 +8,6 @@ mod lock;
 mod range_lock;
 
 pub use atomic::{sync_dir, sync_file_system, write_atomically};
-pub use error::{IoResultExt, PathError};
+pub use error::{IoResultExt, PathError, is_disk_full};
 pub use lock::{FileLock, LockKind};
 pub use range_lock::RangeLock;

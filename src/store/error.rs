@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::archive::ArchiveError;
-use crate::fsio::PathError;
+use crate::fsio::{PathError, is_disk_full};
 use crate::model::{Sha256, StorePath};
 
 /// An error of the store.
@@ -143,6 +143,14 @@ pub enum StoreError {
         /// Which row, and why.
         what: String,
     },
+    /// A living process holds what nobody can read.
+    #[error("cannot tell what the process of `{}` holds: {why}", file.display())]
+    BadRoots {
+        /// Its list of temporary roots.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// An earlier sync failed, so nothing may be called valid any more.
     #[error("an earlier write to the store `{}` did not reach the disk; nothing more is registered by this process", dir.display())]
     SyncFailed {
@@ -175,9 +183,11 @@ impl StoreError {
     /// Whether the disk (or a quota) is full.
     pub fn is_disk_full(&self) -> bool {
         match self {
-            Self::Io(error) => error.is_disk_full(),
-            Self::Database { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
-            _ => false,
+            // The log's index is grown by itself, with an error of its own.
+            Self::Database { source: rusqlite::Error::SqliteFailure(error, _), .. } => {
+                error.code == rusqlite::ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+            }
+            error => is_disk_full(error),
         }
     }
 }

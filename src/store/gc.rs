@@ -1,31 +1,53 @@
 //! The collector: removes what no root holds.
 //!
-//! Under the exclusive lock: read the roots, mark their closure, delete the rows of everything else in one durable transaction, then
+//! It begins with what needs no database and no room ([`sweep`]), for a full disk is what it is called for. Then, under the exclusive lock: read
+//! the roots, mark their closure, delete the rows of everything else in one durable transaction, then
 //! rename to `trash/` whatever lies in `objects/` and is neither valid nor a temporary root. So a path is never valid without its
 //! files, whenever the collector is killed; files without a row are taken by the next run. Deleting the trash takes longest, and holds
-//! nobody up.
+//! nobody up. If the disk has no room for that transaction, there are many small ones, the first of them in the room of [`reserve`].
+//!
+//! Nothing is removed because of an error: what cannot be looked at stays, and the report names it.
 
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::thread;
+use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::error::DatabaseResultExt as _;
-use super::place::move_away;
-use super::reaper::DELETERS;
-use super::remove::remove_tree;
-use super::{Store, StoreError, database, failpoint, query, unique_name};
+use super::sweep::{Trash, sweep};
+use super::{Doubt, FORMAT, LinkState, OutLink, Store, StoreError, database, failpoint, query, read_format, reserve};
 use crate::fsio::{FileLock, IoResultExt as _, LockKind, PathError};
 use crate::model::{StoreDigest, StorePath};
 
-/// Pieces of work among which the deletion of the trash is divided, at least.
-const SHARES: usize = 64;
+/// How much of what is dead goes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Portion {
+    All,
+    /// As much as the room that was set aside allows for.
+    Few,
+    /// Only what has no rows.
+    Leftovers,
+}
+
+impl Portion {
+    fn limit(self) -> Option<u32> {
+        match self {
+            Self::All => None,
+            Self::Few => Some(reserve::PORTION),
+            Self::Leftovers => Some(0),
+        }
+    }
+}
+
+/// What was found dead.
+struct Dead {
+    objects: u64,
+    bytes: u64,
+    kept: u64,
+}
 
 /// How to collect.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,60 +71,95 @@ pub struct GcReport {
     pub scratch: u64,
     /// Whether nothing was removed, only counted.
     pub dry_run: bool,
+    /// What stays although it could not be found out whether it is needed.
+    pub doubts: Vec<Doubt>,
 }
 
 impl Store {
+    /// As [`Store::gc`], for the store at `dir`, which must exist. On a full disk it makes room before it opens the database, which needs some
+    /// even for reading.
+    ///
+    /// # Errors
+    /// As [`Store::open_existing`] and [`Store::gc`].
+    pub fn gc_at(dir: &Path, options: GcOptions) -> Result<GcReport, StoreError> {
+        let is_store = read_format(dir)? == Some(FORMAT);
+        if options.dry_run || !is_store || !reserve::is_short(dir) {
+            return Self::open_existing(dir)?.gc(options);
+        }
+        let swept = sweep(dir, false)?;
+        if reserve::is_short(dir) {
+            reserve::give_back(dir);
+        }
+        let mut report = Self::open_existing(dir)?.gc(options)?;
+        report.scratch += swept.scratch;
+        Ok(report)
+    }
+
     /// Removes all objects outside the closure of out-links, pins and temporary roots, and whatever dead processes left. Traces,
     /// records and logs stay.
     ///
     /// # Errors
     /// If the database or a directory cannot be changed. What has been removed until then is gone, the rest is whole.
     pub fn gc(&self, options: GcOptions) -> Result<GcReport, StoreError> {
-        let mut report = GcReport { dry_run: options.dry_run, ..GcReport::default() };
-        let lock = FileLock::take(&self.gc_lock_path(), LockKind::Exclusive)?;
-        let held = self.read_temp_roots()?;
-        self.collect_rows(&held, options, &mut report)?;
-        failpoint("gc-after-commit");
-        let scratch = self.dead_scratch()?;
-        report.scratch = scratch.len() as u64;
-        if options.dry_run {
-            report.leftovers = self.unregistered(&held, |_| Ok(()))?;
-            return Ok(report);
+        let swept = sweep(&self.dir, options.dry_run)?;
+        let mut report = GcReport { dry_run: options.dry_run, scratch: swept.scratch, doubts: swept.doubts, ..GcReport::default() };
+        let links = self.out_links()?;
+        report.doubts.extend(links.iter().filter_map(doubt));
+        match self.collect(Portion::All, options, &mut report) {
+            Err(error) if error.is_disk_full() && !options.dry_run => self.collect_without_room(&mut report)?,
+            collected => collected?,
         }
-        let trash = self.dir.join("trash").join(unique_name());
-        // A process of the same number may have died here.
-        remove_tree(&trash)?;
-        fs::create_dir(&trash).at("create", &trash)?;
-        let moved = self.unregistered(&held, |path| move_away(path, &trash.join(path.file_name().unwrap_or_default())))?;
-        report.leftovers = moved.saturating_sub(report.objects);
-        for (index, path) in scratch.iter().enumerate() {
-            match move_away(path, &trash.join(format!("scratch-{index}"))) {
-                // Its own process has removed it meanwhile.
-                Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {}
-                moved => moved?,
-            }
+        if !options.dry_run {
+            reserve::set_aside(&self.dir);
         }
-        // Whoever else moves something here has the lock, so everything that is there now is complete.
-        let runs = list(&self.dir.join("trash"))?;
-        drop(lock);
-        failpoint("gc-before-deletion");
-        empty_trash(&runs)?;
         Ok(report)
     }
 
-    /// Marks, and deletes the rows of what is not marked.
-    fn collect_rows(&self, held: &HashSet<StoreDigest>, options: GcOptions, report: &mut GcReport) -> Result<(), StoreError> {
-        let links = self.out_links()?;
-        let (alive, dead): (Vec<_>, Vec<_>) = links.into_iter().partition(|link| link.alive);
+    /// Collects on a disk on which the rows of all dead objects cannot be deleted at once: first what has no rows, then few at a time.
+    pub(super) fn collect_without_room(&self, report: &mut GcReport) -> Result<(), StoreError> {
+        let options = GcOptions::default();
+        self.collect(Portion::Leftovers, options, report)?;
+        reserve::give_back(&self.dir);
+        loop {
+            let before = report.objects;
+            self.collect(Portion::Few, options, report)?;
+            if report.objects == before {
+                return Ok(());
+            }
+        }
+    }
+
+    fn collect(&self, portion: Portion, options: GcOptions, report: &mut GcReport) -> Result<(), StoreError> {
+        let lock = FileLock::take(&self.gc_lock_path(), LockKind::Exclusive)?;
+        let held = self.read_temp_roots()?;
+        let dead = self.collect_rows(&held, portion, options)?;
+        (report.objects, report.bytes, report.kept) = (report.objects + dead.objects, report.bytes + dead.bytes, dead.kept);
+        failpoint("gc-after-commit");
+        if options.dry_run {
+            report.leftovers = self.unregistered(&held, |_| Ok(()))?;
+            return Ok(());
+        }
+        let trash = Trash::new(&self.dir)?;
+        let moved = self.unregistered(&held, |path| trash.take(path, path.file_name().unwrap_or_default()))?;
+        report.leftovers += moved.saturating_sub(dead.objects);
+        let stays = trash.empty(lock)?;
+        report.doubts.extend(stays.filter(|doubt| !report.doubts.contains(doubt)));
+        Ok(())
+    }
+
+    /// Marks, and deletes the rows of what is not marked, as much as `portion` says.
+    fn collect_rows(&self, held: &HashSet<StoreDigest>, portion: Portion, options: GcOptions) -> Result<Dead, StoreError> {
+        let (alive, gone): (Vec<_>, Vec<_>) = self.out_links()?.into_iter().partition(|link| link.state.keeps());
         let mut roots: Vec<StoreDigest> = held.iter().copied().collect();
         roots.extend(alive.iter().map(|link| *link.path.digest()));
         roots.extend(self.pins()?.iter().map(|pin| *pin.path.digest()));
         let mut connection = self.database();
         let transaction = database::begin(&mut connection)?;
         let marked = mark(&transaction, &roots)?;
-        list_dead(&transaction, &marked, report)?;
-        if options.dry_run {
-            return transaction.rollback().doing("end a dry run");
+        let dead = list_dead(&transaction, &marked, portion)?;
+        if options.dry_run || portion == Portion::Leftovers {
+            transaction.rollback().doing("end a dry run")?;
+            return Ok(dead);
         }
         let action = "delete collected objects";
         transaction
@@ -112,10 +169,12 @@ impl Store {
                  DROP TABLE temp.dead;",
             )
             .doing(action)?;
-        for link in dead {
-            transaction.execute("DELETE FROM out_links WHERE link = ?1", [link.link.as_os_str().as_bytes()]).doing(action)?;
+        for link in gone {
+            let row = params![link.link.as_os_str().as_bytes(), link.path.base_name()];
+            transaction.execute("DELETE FROM out_links WHERE link = ?1 AND path = ?2", row).doing(action)?;
         }
-        transaction.commit().doing(action)
+        transaction.commit().doing(action)?;
+        Ok(dead)
     }
 
     /// Calls `visit` with everything in `objects/` that is neither valid nor a temporary root, and counts it.
@@ -139,52 +198,6 @@ impl Store {
     }
 }
 
-/// Deletes these directories of `trash/`, what an earlier collector left included.
-fn empty_trash(runs: &[PathBuf]) -> Result<(), PathError> {
-    let mut entries = Vec::new();
-    for run in runs {
-        entries.extend(list(run)?);
-    }
-    // A few large trees are shared out as well.
-    while entries.len() < SHARES && entries.iter().any(|path| is_dir(path)) {
-        let mut below = Vec::new();
-        for path in entries.into_iter().filter(|path| is_dir(path)) {
-            below.extend(list(&path)?);
-        }
-        entries = below;
-    }
-    if entries.is_empty() {
-        return runs.iter().try_for_each(|run| remove_tree(run));
-    }
-    let entries = Mutex::new(entries);
-    let next = || entries.lock().ok().and_then(|mut entries| entries.pop());
-    let work = || {
-        while let Some(path) = next() {
-            remove_tree(&path)?;
-        }
-        Ok::<_, PathError>(())
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..DELETERS).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap_or(Ok(()))).fold(Ok(()), Result::and)
-    })?;
-    runs.iter().try_for_each(|run| remove_tree(run))
-}
-
-/// Whether there is a directory, and no link to one.
-fn is_dir(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
-}
-
-/// The entries of a directory in the trash, which becomes writable; none if it is no directory, or cannot be read.
-fn list(dir: &Path) -> Result<Vec<PathBuf>, PathError> {
-    if !is_dir(dir) || fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).is_err() {
-        return Ok(Vec::new());
-    }
-    let Ok(entries) = fs::read_dir(dir) else { return Ok(Vec::new()) };
-    entries.map(|entry| Ok(entry.at("list", dir)?.path())).collect()
-}
-
 /// The numbers of all objects that can be reached from `roots`.
 fn mark(connection: &Connection, roots: &[StoreDigest]) -> Result<HashSet<i64>, StoreError> {
     let action = "follow references";
@@ -205,22 +218,39 @@ fn mark(connection: &Connection, roots: &[StoreDigest]) -> Result<HashSet<i64>, 
     Ok(marked)
 }
 
-/// Puts everything that is not marked into the table `temp.dead`, and counts.
-fn list_dead(transaction: &Transaction<'_>, marked: &HashSet<i64>, report: &mut GcReport) -> Result<(), StoreError> {
+/// Puts what is not marked, as much as `portion` says, into the table `temp.dead`, and counts.
+fn list_dead(transaction: &Transaction<'_>, marked: &HashSet<i64>, portion: Portion) -> Result<Dead, StoreError> {
     let action = "list dead objects";
-    transaction.execute_batch("CREATE TEMP TABLE dead (id INTEGER PRIMARY KEY)").doing(action)?;
-    let mut insert = transaction.prepare("INSERT INTO temp.dead VALUES (?1)").doing(action)?;
+    transaction.execute_batch("CREATE TEMP TABLE dead (id INTEGER PRIMARY KEY, size INTEGER NOT NULL)").doing(action)?;
+    let mut insert = transaction.prepare("INSERT INTO temp.dead VALUES (?1, ?2)").doing(action)?;
     let mut all = transaction.prepare_cached("SELECT id, nar_size FROM objects").doing(action)?;
     let mut rows = all.query([]).doing(action)?;
     while let Some(row) = rows.next().doing(action)? {
         let (id, size): (i64, i64) = (row.get(0).doing(action)?, row.get(1).doing(action)?);
-        if marked.contains(&id) {
-            report.kept += 1;
-        } else {
-            insert.execute([id]).doing(action)?;
-            report.objects += 1;
-            report.bytes += size.unsigned_abs();
+        if !marked.contains(&id) {
+            insert.execute([id, size]).doing(action)?;
         }
     }
-    Ok(())
+    if let Some(most) = portion.limit() {
+        // Nothing goes before what refers to it. All of that is dead, too.
+        let others = "DELETE FROM temp.dead WHERE id NOT IN (SELECT id FROM temp.dead WHERE NOT EXISTS \
+                      (SELECT 1 FROM refs WHERE reference = dead.id AND referrer != dead.id) LIMIT ?1)";
+        transaction.execute(others, [most]).doing(action)?;
+    }
+    let counted = "SELECT count(*), coalesce(sum(size), 0) FROM temp.dead";
+    let (objects, bytes): (i64, i64) = transaction.query_row(counted, [], |row| Ok((row.get(0)?, row.get(1)?))).doing(action)?;
+    Ok(Dead { objects: objects.unsigned_abs(), bytes: bytes.unsigned_abs(), kept: marked.len() as u64 })
+}
+
+/// What an out-link that keeps its object leaves open, if anything.
+fn doubt(link: &OutLink) -> Option<Doubt> {
+    let why = match &link.state {
+        LinkState::Alive | LinkState::Gone => return None,
+        LinkState::Moved { at, target } if *at == link.link => {
+            format!("points to `{}`, where the store is not (any more)", target.display())
+        }
+        LinkState::Moved { at, .. } => format!("is now at `{}`", at.display()),
+        LinkState::Unknown { why } => format!("cannot be looked at: {why}"),
+    };
+    Some(Doubt { path: link.link.clone(), why })
 }

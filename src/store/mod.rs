@@ -11,6 +11,7 @@
 //!   roots/run/<pid>-<n>               temporary roots: base names, one a line; the maker holds a lock on the file
 //!   locks/gc                          shared by who takes a temporary root, exclusive while the collector decides
 //!   trash/<pid>-<n>/                  what the collector took out and is still deleting
+//!   reserve                           room for the collector on a full disk
 //! ```
 //!
 //! In: finished trees, files and NARs; traces and records. Out: valid objects under [`Store::physical`], and answers about them.
@@ -33,15 +34,18 @@ mod database;
 mod error;
 mod gc;
 mod history;
+mod links;
 mod logs;
 mod place;
 mod query;
 mod reaper;
 mod register;
 mod remove;
+mod reserve;
 mod roots;
 mod scratch;
 mod stage;
+mod sweep;
 mod temp_roots;
 #[cfg(test)]
 mod tests;
@@ -51,14 +55,18 @@ pub use add::References;
 pub use error::StoreError;
 pub use gc::{GcOptions, GcReport};
 pub use history::{NewDerivation, StoredDerivation, StoredTrace, TraceView};
+pub use links::LinkState;
 pub use register::{ForeignTrace, Registration};
 pub use roots::{OutLink, Pin};
-pub use scratch::ScratchDir;
+pub use scratch::{KeptScratch, ScratchDir};
 pub use stage::{Found, OutputTree, Staged};
+pub use sweep::Doubt;
 pub use temp_roots::TempRoots;
 pub use verify::{Problem, VerifyOptions, VerifyReport};
 
 use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -122,7 +130,10 @@ impl Store {
                     Self::open_at(real)
                 }
             },
-            Err(_) => Err(StoreError::NotAStore { dir: dir.to_owned() }),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Err(StoreError::NotAStore { dir: dir.to_owned() })
+            }
+            Err(error) => Err(PathError::new("resolve", dir, error).into()),
         }
     }
 
@@ -203,6 +214,10 @@ fn write_format(dir: &Path) -> Result<(), StoreError> {
     Ok(crate::fsio::write_atomically(&dir.join("format"), format!("{FORMAT}\n").as_bytes())?)
 }
 
+/// Directories of things that are nobody else's business, with their modes. Scratch itself is for its maker alone; but root, who builds in another
+/// user's store, enters its sandboxes without root's privileges, and must get that far.
+const PRIVATE: [(&str, u32); 3] = [("builds", 0o711), ("failed", 0o711), ("trash", 0o700)];
+
 fn create_alone(dir: &Path) -> Result<(), StoreError> {
     for name in ["objects", "logs", "builds", "failed", "roots/run", "locks", "trash"] {
         let path = dir.join(name);
@@ -215,7 +230,12 @@ fn create_alone(dir: &Path) -> Result<(), StoreError> {
             _ => {}
         }
     }
+    for (name, mode) in PRIVATE {
+        let path = dir.join(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).at("change the mode of", &path)?;
+    }
     database::create(dir)?;
+    reserve::set_aside(dir);
     write_format(dir)
 }
 
@@ -236,13 +256,14 @@ fn unique_name() -> String {
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Ends the process here if a test asks for it, as a crash would; and tells tests that this point was passed.
+/// Where a test may have its way: the process ends here if it asks for it, as in a crash, or this thread does something else first. It is
+/// also written down that the thread has come here.
 fn failpoint(_name: &'static str) {
     #[cfg(test)]
     {
-        tests::PASSED.with_borrow_mut(|passed| passed.push(_name));
         if std::env::var("KILN_TEST_FAILPOINT").is_ok_and(|wanted| wanted == _name) {
             std::process::abort();
         }
+        tests::pass(_name);
     }
 }

@@ -11,8 +11,9 @@ use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::error::DatabaseResultExt as _;
-use super::{Store, StoreError, now, unique_name};
-use crate::fsio::{IoResultExt as _, PathError};
+use super::links::LinkState;
+use super::{Store, StoreError, failpoint, now, unique_name};
+use crate::fsio::{FileLock, IoResultExt as _, LockKind, PathError};
 use crate::model::StorePath;
 
 /// A symbolic link outside the store that keeps an object.
@@ -22,8 +23,9 @@ pub struct OutLink {
     pub link: PathBuf,
     /// What it keeps.
     pub path: StorePath,
-    /// Whether it is still there and still points to the object; otherwise it keeps nothing.
-    pub alive: bool,
+    /// What became of it.
+    #[serde(flatten)]
+    pub state: LinkState,
 }
 
 /// A name that keeps an object.
@@ -51,10 +53,14 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(PathError::new("look at", link, error).into()),
         }
+        // The row comes first: a link without one would dangle one day. A collector that comes between the two would see no link, and forget the
+        // row.
+        let _shared = FileLock::take(&self.gc_lock_path(), LockKind::Shared)?;
         let values = params![link.as_os_str().as_bytes(), path.base_name()];
         let sql = "INSERT INTO out_links (link, path) VALUES (?1, ?2) \
                    ON CONFLICT (link) DO UPDATE SET path = excluded.path WHERE path != excluded.path";
         self.database().prepare_cached(sql).and_then(|mut insert| insert.execute(values)).doing("register an out-link")?;
+        failpoint("out-link-row");
         replace_link(&link, &self.physical(path))?;
         Ok(())
     }
@@ -71,8 +77,8 @@ impl Store {
         let rows: Vec<_> = rows.collect::<Result<_, _>>().doing(action)?;
         let link = |(link, base): (Vec<u8>, String)| {
             let (link, path) = (PathBuf::from(OsString::from_vec(link)), root_path(&base)?);
-            let alive = fs::read_link(&link).is_ok_and(|target| target == self.physical(&path));
-            Ok(OutLink { link, path, alive })
+            let state = LinkState::of(&link, &self.physical(&path), &self.dir);
+            Ok(OutLink { link, path, state })
         };
         rows.into_iter().map(link).collect()
     }

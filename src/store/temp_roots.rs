@@ -40,7 +40,11 @@ impl TempRoots {
         }
         let lines: String = fresh.iter().map(|path| path.base_name() + "\n").collect();
         let lock = FileLock::take(&self.lock, LockKind::Shared)?;
-        state.file.write_all(lines.as_bytes()).at("write", &self.path)?;
+        let before = state.file.metadata().at("look at", &self.path)?.len();
+        state.file.write_all(lines.as_bytes()).at("write", &self.path).inspect_err(|_| {
+            // Half a line would spoil the next. Should it stay, the collector stops at it.
+            let _ = state.file.set_len(before);
+        })?;
         drop(lock);
         state.taken.extend(fresh.into_iter().map(|path| *path.digest()));
         Ok(())
@@ -121,7 +125,11 @@ impl Store {
                 },
                 Err(TryLockError::WouldBlock) => {
                     let text = io::read_to_string(file).at("read", &path)?;
-                    roots.extend(text.lines().filter_map(|line| StorePath::from_base_name(line).ok()).map(|root| *root.digest()));
+                    for line in text.lines() {
+                        // What its owner holds is then unknown, so nothing may go.
+                        let torn = |error| StoreError::BadRoots { file: path.clone(), why: format!("{error}") };
+                        roots.insert(*StorePath::from_base_name(line).map_err(torn)?.digest());
+                    }
                 }
                 Err(TryLockError::Error(error)) => return Err(PathError::new("lock", path, error).into()),
             }

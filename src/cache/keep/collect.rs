@@ -32,7 +32,8 @@ pub struct CollectOptions<'a> {
     pub grace: Duration,
     /// Whether traces, records, logs and derivations go, too, whose outputs are gone.
     pub statements: bool,
-    /// Whether descriptions go that cannot be read. Otherwise they are an error: what they refer to is unknown.
+    /// Whether descriptions go that cannot be read, and traces, records and derivations likewise. Otherwise those are an error, for what they
+    /// refer to is unknown, and these stay.
     pub unreadable: bool,
     /// Only find out.
     pub dry_run: bool,
@@ -63,6 +64,8 @@ pub struct CollectReport {
     pub condemned_bytes: u64,
     /// Traces, records, logs and derivations that went.
     pub statements: usize,
+    /// Traces, records and derivations that cannot be read and therefore stay; then no derivation goes.
+    pub doubtful: usize,
     /// Descriptions that could not be read and went.
     pub unreadable: usize,
     /// Pieces of entries that writers left who were killed.
@@ -210,8 +213,9 @@ impl Collection<'_> {
     fn statements(&mut self) -> Result<(), CacheError> {
         let age = self.options.budget.older_than.unwrap_or_default().max(self.options.grace);
         let before = self.now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
-        let needless = needless(self.backend, &self.catalogue, &|digest| self.is_there(digest), before)?;
-        self.report.statements = self.remove(&needless)?.len();
+        let needless = needless(self.backend, &self.catalogue, &|digest| self.is_there(digest), before, self.options.unreadable)?;
+        self.report.statements = self.remove(&needless.entries)?.len();
+        self.report.doubtful = needless.unreadable;
         Ok(())
     }
 }

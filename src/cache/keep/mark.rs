@@ -171,7 +171,8 @@ fn clock(backend: &dyn Backend) -> Result<SystemTime, CacheError> {
     backend.write(&probe, &super::lease::text(&[]), Existing::Replace)?;
     let now = written(backend, &probe);
     backend.remove(&probe)?;
-    now.map(|now| now.unwrap_or_else(SystemTime::now))
+    // This machine's own clock would not do: what is measured was dated by another.
+    now?.ok_or_else(|| CacheError::Collecting { cache: backend.location() })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::build::Stop;
 use crate::cache::keep::{Budget, CollectOptions, CollectReport, collect};
+use crate::cli::errors::elsewhere;
 use crate::cli::failure::Failure;
 use crate::cli::session::Globals;
 use crate::cli::ui::bytes;
@@ -61,7 +62,7 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
         dry_run: args.dry_run,
         stop: &flag,
     };
-    let report = collect(&*backend, &options)?;
+    let report = collect(&*backend, &options).map_err(|error| elsewhere(error.into(), backend.location()))?;
     globals.ui().print(&report, |report| render(report, globals.verbose || args.dry_run))?;
     if report.unfinished {
         return Err(
@@ -88,6 +89,10 @@ fn render(report: &CollectReport, list: bool) -> String {
     text.push('\n');
     if report.statements > 0 {
         text.push_str(&format!("{verb} {} traces, records, logs and derivations\n", report.statements));
+    }
+    if report.doubtful > 0 {
+        let which = "traces, records or derivations that cannot be read, and with them all derivations";
+        text.push_str(&format!("kept {} {which} (`--drop-unreadable` removes them)\n", report.doubtful));
     }
     if report.partial > 0 {
         text.push_str(&format!("removed {} files that killed pushes left\n", report.partial));

@@ -1,6 +1,7 @@
 //! Roots, the collector, and checks.
 
 use super::*;
+use crate::fsio::{FileLock, LockKind};
 use crate::model::StorePath;
 
 fn collect(store: &Store) -> GcReport {
@@ -44,14 +45,117 @@ fn an_out_link_keeps_its_object_as_long_as_it_points_there() {
     assert_eq!([&one, &two].map(|path| exists(&test, path)), [HERE, GONE]);
     let three = test.add_text("a", "three", &[]).path;
     test.again().add_out_link(&link, &three).unwrap();
-    assert_eq!(test.out_links().unwrap(), [OutLink { link: link.clone(), path: three.clone(), alive: true }]);
+    assert_eq!(test.out_links().unwrap(), [OutLink { link: link.clone(), path: three.clone(), state: LinkState::Alive }]);
     collect(&test);
     assert_eq!([&one, &three].map(|path| exists(&test, path)), [GONE, HERE]);
     fs::remove_file(&link).unwrap();
-    assert!(!test.out_links().unwrap()[0].alive);
+    assert_eq!(test.out_links().unwrap()[0].state, LinkState::Gone);
     collect(&test);
     assert_eq!(exists(&test, &three), GONE);
     assert!(test.out_links().unwrap().is_empty());
+}
+
+/// Collects where the lock lets a collector in; it would wait where it does not.
+fn collect_if_possible(dir: &Path) {
+    let store = Store::open_existing(dir).unwrap();
+    if FileLock::try_take(&store.gc_lock_path(), LockKind::Exclusive).unwrap().is_some() {
+        collect(&store);
+    }
+}
+
+#[test]
+fn a_collector_cannot_come_between_an_out_links_row_and_the_link() {
+    let test = TestStore::new();
+    let path = test.add_text("a", "one", &[]).path;
+    let link = test.outside("result");
+    let process = test.again();
+    // Held already, so that making the link takes no root, and with it no lock, of its own.
+    process.hold([&path]).unwrap();
+    let dir = test.dir().to_owned();
+    at_failpoint("out-link-row", move || collect_if_possible(&dir));
+    process.add_out_link(&link, &path).unwrap();
+    drop(process);
+    collect(&test);
+    assert_eq!(exists(&test, &path), HERE);
+    assert_eq!(fs::read_to_string(&link).unwrap(), "one");
+}
+
+#[test]
+fn the_links_of_a_moved_store_keep_their_objects() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+    let store = Store::open(&old.join("store")).unwrap();
+    let [beside, outside] = ["beside", "outside"].map(|text| store.add_flat(&name(text), &mut text.as_bytes(), None).unwrap().path);
+    store.add_out_link(&old.join("result"), &beside).unwrap();
+    store.add_out_link(&dir.path().join("result"), &outside).unwrap();
+    drop(store);
+    fs::rename(&old, &new).unwrap();
+    let store = Store::open(&new.join("store")).unwrap();
+    let report = collect(&store);
+    assert_eq!((report.objects, report.kept, report.doubts.len()), (0, 2, 2), "{report:?}");
+    assert_eq!([&beside, &outside].map(|path| exists(&store, path)), [HERE, HERE]);
+    for link in [new.join("result"), dir.path().join("result")] {
+        fs::remove_file(link).unwrap();
+    }
+    assert_eq!(collect(&store).objects, 2);
+}
+
+#[test]
+fn scratch_that_cannot_be_looked_at_stays() {
+    let test = TestStore::new();
+    // Root can look at it all the same, and sees its lock.
+    let running = test.again();
+    let scratch = running.new_scratch().unwrap();
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o000)).unwrap();
+    let report = collect(&test);
+    assert!(scratch.path().exists());
+    assert_eq!((report.scratch, report.doubts.len()), (0, usize::from(!rustix::process::geteuid().is_root())));
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn a_torn_list_of_temporary_roots_stops_the_collector() {
+    let test = TestStore::new();
+    let roots = test.temp_roots().unwrap();
+    let path = test.add_text("a", "one", &[]).path;
+    roots.add([&path]).unwrap();
+    let file = fs::read_dir(test.dir().join("roots/run")).unwrap().next().unwrap().unwrap().path();
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, [b"9rbzc4ah4446b".as_slice(), &whole].concat()).unwrap();
+    assert!(test.gc(GcOptions::default()).is_err());
+    assert_eq!(exists(&test, &path), HERE);
+    fs::write(&file, &whole).unwrap();
+    assert_eq!(collect(&test).kept, 1);
+}
+
+#[test]
+fn what_builders_leave_is_for_the_stores_owner_alone() {
+    let test = TestStore::new();
+    let scratch = test.new_scratch().unwrap();
+    assert_eq!(mode(scratch.path()), 0o700);
+    let kept = test.keep_failed(scratch, "label").unwrap();
+    assert_eq!(mode(&kept), 0o700);
+    for (dir, expected) in [("builds", 0o711), ("failed", 0o711), ("trash", 0o700)] {
+        assert_eq!(mode(&test.dir().join(dir)), expected, "{dir}");
+    }
+}
+
+#[test]
+fn a_collection_in_portions_removes_the_same() {
+    let test = TestStore::new();
+    let mut last = test.add_text("first", "first", &[]).path;
+    for number in 0..20 {
+        last = test.add_text("link", &number.to_string(), &[&last]).path;
+        test.add_text("alone", &number.to_string(), &[]);
+    }
+    let kept = test.add_text("kept", "kept", &[]).path;
+    test.again().pin("kept", &kept).unwrap();
+    fs::write(test.objects_dir().join("leftover"), "x").unwrap();
+    let mut report = GcReport::default();
+    test.collect_without_room(&mut report).unwrap();
+    assert_eq!((report.objects, report.kept, report.leftovers), (41, 1, 1));
+    assert_eq!(fs::read_dir(test.objects_dir()).unwrap().count(), 1);
+    assert_eq!(test.verify(&VerifyOptions { contents: true, paths: None }).unwrap().problems, []);
 }
 
 #[test]

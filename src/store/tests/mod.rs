@@ -18,9 +18,28 @@ use tempfile::TempDir;
 use super::*;
 use crate::model::{PathInfo, StoreName};
 
+/// Something to be done at a failpoint.
+type Interruption = (&'static str, Box<dyn FnOnce()>);
+
 thread_local! {
+    static INTERRUPTION: RefCell<Option<Interruption>> = const { RefCell::new(None) };
     /// The points that this thread has passed, for tests of what comes before what.
-    pub(super) static PASSED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+    static PASSED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lets this thread do `what` when it comes to this failpoint for the first time.
+fn at_failpoint(name: &'static str, what: impl FnOnce() + 'static) {
+    INTERRUPTION.set(Some((name, Box::new(what))));
+}
+
+/// Called at each failpoint.
+pub(super) fn pass(name: &'static str) {
+    PASSED.with_borrow_mut(|passed| passed.push(name));
+    let due = INTERRUPTION.take();
+    match due {
+        Some((wanted, what)) if wanted == name => what(),
+        other => INTERRUPTION.set(other),
+    }
 }
 
 /// A store that goes when the test ends.

@@ -1,6 +1,7 @@
 //! `kiln gc`: what it keeps, and what it removes.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 
 use crate::support::{Project, eventually, processes, unique};
 
@@ -39,6 +40,83 @@ fn an_out_link_keeps_its_target_and_all_it_refers_to() {
     std::os::unix::fs::symlink("/nowhere", project.at("result-top")).unwrap();
     project.kiln(["gc"]).success();
     assert_eq!(project.objects(), [""; 0]);
+}
+
+#[test]
+fn a_link_that_cannot_be_read_keeps_its_target() {
+    let mut project = Project::new().recipe(SEVERAL);
+    if crate::support::is_root() {
+        project = project.user(crate::support::OTHER_USER);
+    }
+    let links = project.dir().join("home/links");
+    project.program("mkdir").arg(&links).status().unwrap();
+    let top = project.kiln(["build", "top", "--out-link", links.join("result").to_str().unwrap()]).success().path();
+    let mode = |mode| fs::set_permissions(&links, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o000);
+    project.kiln(["store", "roots"]).success().stdout_has("unknown  ");
+    let collected = project.kiln(["gc"]).success().stdout_has("; 2 kept");
+    collected.stderr_has("links/result` cannot be looked at: Permission denied");
+    mode(0o755);
+    assert_eq!(fs::read_link(links.join("result")).unwrap(), top);
+    assert_eq!(project.objects(), ["base", "top"]);
+    project.kiln(["store", "roots"]).success().stdout_has("link  ");
+    fs::remove_file(links.join("result")).unwrap();
+    project.kiln(["gc"]).success().stdout_has("; 0 kept");
+}
+
+#[test]
+fn a_project_that_was_moved_keeps_what_its_links_keep() {
+    let project = Project::new().recipe(SEVERAL);
+    let store = |dir: &str| project.dir().join(dir).join("store").to_str().unwrap().to_owned();
+    project.kiln(["--store", &store("project"), "build", "top", "--out-link", "result"]).success();
+    fs::rename(project.at(""), project.dir().join("moved")).unwrap();
+    fs::create_dir(project.at("")).unwrap();
+    let collected = project.kiln(["--store", &store("moved"), "gc"]).success().stdout_has("; 2 kept");
+    collected.stderr_has("is now at").stderr_has("moved/result`");
+}
+
+#[test]
+fn nobody_else_reaches_into_a_running_builder() {
+    if !crate::support::is_root() {
+        return crate::support::skip("needs root, to be another user");
+    }
+    let go_on = unique();
+    let script = format!("echo secret > /tmp/secret; until [ -e /tmp/{go_on} ]; do sleep 0.1; done; echo done > $out");
+    let project = Project::new().recipe(&format!("targets = {{\"x\": sh(\"x\", \"{script}\")}}"));
+    let builds = project.store().join("builds");
+    let running = project.start(["build", "x"]);
+    let mut tmp = builds.clone();
+    eventually("the builder's file", || {
+        let entries = fs::read_dir(&builds).into_iter().flatten().flatten().map(|entry| entry.path().join("tmp"));
+        entries.into_iter().find(|tmp| tmp.join("secret").exists()).map(|found| tmp = found).is_some()
+    });
+    let as_other = |script: &str| {
+        let mut command = project.program("/bin/sh");
+        command.uid(1234).args(["-c", script]).arg(&tmp).stderr(std::process::Stdio::null()).status().unwrap().success()
+    };
+    assert!(!as_other("cd $0") && !as_other("cat $0/secret") && !as_other("echo > $0/other"));
+    fs::write(tmp.join(&go_on), "").unwrap();
+    running.wait().success();
+}
+
+#[test]
+fn what_roots_failed_build_left_in_a_users_store_is_the_users() {
+    if !crate::support::is_root() {
+        return crate::support::skip("needs root, to build in another user's store");
+    }
+    let recipe = r#"targets = {"x": sh("x", "mkdir -p $out/d /tmp/t; echo left > /build/left; chmod 555 $out/d; exit 1")}"#;
+    let project = Project::new().recipe(recipe).user(crate::support::OTHER_USER);
+    project.kiln(["store", "add", "derivations"]).success();
+    let mut as_root = project.command(["build", "x"]);
+    let failed = as_root.uid(0).gid(0).output().unwrap();
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("the builder ended with exit code 1"), "{failed:?}");
+    let mut as_root = project.command(["shell", "--failed", "x", "--", "/bin/cat", "/build/left"]);
+    let entered = as_root.uid(0).gid(0).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&entered.stdout), "left\n", "{entered:?}");
+    project.kiln(["shell", "--failed", "x", "--", "/bin/cat", "/build/left"]).success().stdout_has("left");
+    let collected = project.kiln(["gc"]).success().stdout_has("1 scratch directories");
+    collected.stderr_lacks("in doubt");
+    assert_eq!(fs::read_dir(project.store().join("trash")).unwrap().count(), 0);
 }
 
 #[test]

@@ -78,6 +78,56 @@ fn a_disk_without_a_single_free_block_loses_nothing() {
     assert_eq!(outcome.out.matches("all sound").count(), 2, "{outcome}");
 }
 
+/// A builder that only sees its own shell's error, and leaves much that is small.
+const MANY_FILES: &str = r#"
+targets["full"] = sh("full", "mkdir $out; i=0; while echo aaaaaaaaaaaaaaaaaaaa > $out/$i; do i=$((i+1)); done 2> /dev/null; exit 1")
+"#;
+
+#[test]
+fn a_failure_that_filled_the_disk_keeps_nothing() {
+    let project = Project::new().recipe(&format!("{SIMPLE}{MANY_FILES}"));
+    let after = "echo code $?; ls $KILN_STORE/failed | wc -l; $KILN build behind > /dev/null && echo built; $KILN log full > /dev/null; echo log $?";
+    let outcome = on_a_small_disk(&project, &format!("$KILN build full; {after}"));
+    outcome.success().stdout_has("code 1\n0\nbuilt\n").stderr_has("the disk was full by then").hint("the disk is full: make room");
+}
+
+/// `$1` bytes at a time until nothing fits any more.
+const FILL: &str = "fill() { for size in 1M 4k; do dd if=/dev/zero bs=$size >> $KILN_STORE/filler 2> /dev/null; done; }\n";
+
+#[test]
+fn on_a_full_disk_the_collector_makes_room() {
+    let project = Project::new().recipe(SIMPLE);
+    // What a killed process left, and objects that nothing holds; then objects alone, on a disk without a free block.
+    let left = "mkdir -p $KILN_STORE/builds/1-1; dd if=/dev/zero of=$KILN_STORE/builds/1-1/x bs=1M count=1 2> /dev/null; fill; $KILN gc; echo code $?";
+    let alone = "$KILN build small > /dev/null; fill; $KILN gc; echo code $?; $KILN store ls; $KILN store verify";
+    let fresh = "$KILN build small > /dev/null; rm -f $KILN_STORE/db.sqlite-shm; fill; $KILN gc; echo code $?";
+    let outcome = on_a_small_disk(&project, &format!("{FILL}$KILN build behind > /dev/null; {left}; {alone}; {fresh}"));
+    let outcome = outcome.success();
+    assert_eq!(outcome.out.matches("code 0\n").count(), 3, "{outcome}");
+    outcome.stdout_has("removed 3 objects").stdout_has("1 scratch directories").stdout_has("removed 2 objects").stdout_has("all sound");
+}
+
+#[test]
+fn a_collector_without_any_room_does_not_advise_to_collect() {
+    let project = Project::new().recipe(SIMPLE);
+    let body = format!("{FILL}$KILN build behind > /dev/null; rm -f $KILN_STORE/reserve; fill; $KILN gc; echo code $?");
+    let outcome = on_a_small_disk(&project, &body).success();
+    assert!(!outcome.err.contains("the disk is full: make room"), "{outcome}");
+    outcome.stdout_has("code 1").hint("make room on the disk of");
+}
+
+#[test]
+fn where_an_archive_does_not_fit_is_not_the_stores_matter() {
+    let project = Project::new().recipe(SIMPLE);
+    let small = project.kiln(["build", "small"]).success().object();
+    let mut dump = project.command(["store", "dump", &small]);
+    dump.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap()).stderr(std::process::Stdio::piped());
+    let output = dump.spawn().unwrap().wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("No space left on device") && !said.contains("kiln gc"), "{said}");
+}
+
 #[test]
 fn a_store_of_a_newer_format_is_left_alone() {
     let project = Project::new().recipe(SIMPLE);

@@ -183,8 +183,42 @@ fn traces_stay_unless_they_are_to_go_with_their_outputs() {
     cache.age(&format!("kiln/derivations/{}.json", Sha256::of("x")), 90 * DAY);
     assert_eq!(run(&cache, &options(month())).statements, 0);
     assert!(cache.has_entry(&of_old));
-    let report = run(&cache, &CollectOptions { statements: true, ..options(month()) });
+    let report = run(&cache, &CollectOptions { statements: true, unreadable: true, ..options(month()) });
     assert!(report.statements == 3 && !cache.has_entry(&of_old) && cache.has_entry(&of_young));
+}
+
+#[test]
+fn statements_that_cannot_be_read_stay_with_what_they_may_need() {
+    let cache = Fixture::new();
+    let resolved = Sha256::of("a");
+    let entries = ["traces", "records"].map(|kind| format!("kiln/{kind}/{resolved}/key-1"));
+    let derivation = format!("kiln/derivations/{}.json", Sha256::of("x"));
+    for entry in entries.iter().chain([&derivation]) {
+        cache.put(entry, b"{\"version\": 99}");
+        cache.age(entry, 90 * DAY);
+    }
+    let there = |entry: &String| cache.file(entry).exists();
+    let report = run(&cache, &CollectOptions { statements: true, ..options(month()) });
+    assert!(entries.iter().all(there) && there(&derivation), "{report:?}");
+    assert_eq!((report.statements, report.doubtful), (0, 3));
+    let report = run(&cache, &CollectOptions { statements: true, unreadable: true, ..options(month()) });
+    assert_eq!((report.statements, report.doubtful), (3, 0));
+    assert!(!entries.iter().any(there) && !there(&derivation));
+}
+
+#[test]
+fn pins_in_a_folder_that_is_a_link_count() {
+    let cache = Fixture::new();
+    let pinned = cache.old("pinned", &[], 90 * DAY);
+    set_pin(&cache.backend, "keep", std::slice::from_ref(&pinned)).unwrap();
+    let (folder, elsewhere) = (cache.file("kiln/pins"), tempfile::tempdir().unwrap());
+    let moved = elsewhere.path().join("pins");
+    std::fs::create_dir(&moved).unwrap();
+    std::fs::copy(folder.join("keep"), moved.join("keep")).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink(&moved, &folder).unwrap();
+    run(&cache, &options(month()));
+    assert!(cache.has(&pinned));
 }
 
 mod race;
