@@ -13,7 +13,7 @@ use walkdir::WalkDir;
 
 use crate::fsio::{IoResultExt, PathError};
 use crate::model::{DIGEST_LEN, OutputName, ResolvedDerivation, StoreDigest, StorePath};
-use crate::store::Store;
+use crate::store::{Store, VerifyOptions};
 
 use super::error::BuildError;
 
@@ -28,7 +28,9 @@ pub struct Difference {
     pub before: StorePath,
     /// What it came out as now.
     pub now: StorePath,
-    /// The files that differ; empty if the former object is no longer here.
+    /// Whether the former object is here and no longer has the bytes that it had.
+    pub damaged: bool,
+    /// The files that differ, `""` if the output is no directory; empty if the former object is no longer here.
     pub files: Vec<FileDifference>,
 }
 
@@ -72,14 +74,16 @@ pub fn compare_outputs(
     let mut differences = Vec::new();
     for (output, now) in now {
         let Some(before) = before.get(output).filter(|before| *before != now) else { continue };
-        let files = if store.is_valid(before)? {
+        let valid = store.is_valid(before)?;
+        let damaged = valid && !store.verify(&VerifyOptions { contents: true, paths: Some(vec![before.clone()]) })?.problems.is_empty();
+        let files = if valid && !(damaged && store.physical(before).symlink_metadata().is_err()) {
             let own = (before.digest(), now.digest());
             compare_trees(&store.physical(before), &store.physical(now), own).map_err(crate::store::StoreError::from)?
         } else {
             Vec::new()
         };
         let (name, output) = (resolved.name.to_string(), output.clone());
-        differences.push(Difference { name, output, before: before.clone(), now: now.clone(), files });
+        differences.push(Difference { name, output, before: before.clone(), now: now.clone(), damaged, files });
     }
     Ok(differences)
 }
@@ -93,11 +97,16 @@ fn compare_trees(before: &Path, now: &Path, own: Own<'_>) -> Result<Vec<FileDiff
         let kind = match (old.contains(path), new.contains(path)) {
             (true, false) => Some(DifferenceKind::Gone),
             (false, true) => Some(DifferenceKind::New),
-            _ => compare_entries(&before.join(path), &now.join(path), own)?,
+            _ => compare_entries(&below(before, path), &below(now, path), own)?,
         };
         differences.extend(kind.map(|kind| FileDifference { path: path.clone(), kind }));
     }
     Ok(differences)
+}
+
+/// A place in a tree. The tree itself may be a file or a link, which a slash at the end would follow to somewhere on this machine.
+fn below(tree: &Path, path: &Path) -> PathBuf {
+    if path.as_os_str().is_empty() { tree.to_owned() } else { tree.join(path) }
 }
 
 fn paths(tree: &Path) -> Result<BTreeSet<PathBuf>, PathError> {

@@ -8,6 +8,7 @@ use super::error::StepFailure;
 use super::plan::Reason;
 use super::substitute::Disagreement;
 use crate::cache::CacheError;
+use crate::store::Found;
 
 /// Names a running step; counts up from 0 within one build.
 pub type StepId = usize;
@@ -114,6 +115,13 @@ pub enum Event<'a> {
         before: StorePath,
         /// What it came out as now.
         now: StorePath,
+    },
+    /// A valid object was damaged or missing, and has the right bytes again.
+    Mended {
+        /// The object.
+        path: &'a StorePath,
+        /// What was there.
+        found: Found,
     },
     /// Trusted keys say different things about one build.
     Disagreement {

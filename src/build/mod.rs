@@ -30,6 +30,7 @@ pub mod outputs;
 pub mod plan;
 mod record;
 mod registrar;
+pub mod repair;
 pub mod schedule;
 mod script;
 pub mod source;

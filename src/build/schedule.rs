@@ -19,6 +19,7 @@ use super::plan::{Planner, Realise, Step, is_transfer};
 use super::registrar::Registrar;
 use super::substitute::Disagreement;
 use super::workshop::{Finished, Workshop};
+use crate::store::Registration;
 
 /// Downloads and copies that run at once.
 const TRANSFERS: usize = 8;
@@ -41,6 +42,8 @@ pub struct Report {
     pub blocked: Vec<String>,
     /// Outputs that came out otherwise than before.
     pub differences: Vec<Difference>,
+    /// Valid objects that were damaged or missing, and have the right bytes again.
+    pub mended: Vec<StorePath>,
     /// What came from caches.
     pub pulled: Pulled,
     /// Builds about which trusted keys say different things.
@@ -138,6 +141,7 @@ impl<'scope, 'env, 'g> Schedule<'scope, 'env, 'g> {
             }
             self.compare(realise, &finished)?;
         }
+        self.tell_mended(&finished.registration);
         let registrar = self.registrar.get_or_insert_with(|| {
             let Workshop { store, options, .. } = self.workshop;
             Registrar::start(self.scope, store, options.stop.clone())
@@ -151,6 +155,13 @@ impl<'scope, 'env, 'g> Schedule<'scope, 'env, 'g> {
             _ => self.planner.finished(step, finished.outputs)?,
         }
         Ok(())
+    }
+
+    fn tell_mended(&mut self, registration: &Registration) {
+        for object in registration.objects.iter().filter(|object| object.found.is_mended()) {
+            self.workshop.reporter.report(&Event::Mended { path: &object.info.path, found: object.found });
+            self.report.mended.push(object.info.path.clone());
+        }
     }
 
     fn compare(&mut self, realise: &Realise, finished: &Finished) -> Result<(), BuildError> {

@@ -117,6 +117,17 @@ impl<'a> Puller<'a> {
         Ok(Pulled { objects: wanted.len(), bytes, received: received.into_inner() })
     }
 
+    /// Fetches an object that is valid but damaged once more; it comes into the place of what lies there.
+    ///
+    /// # Errors
+    /// As [`Self::pull`].
+    pub fn mend(&self, path: &StorePath, on: OnPull<'_>) -> Result<(), CacheError> {
+        self.store.hold([path])?;
+        let wanted = self.look_up(path, on)?;
+        let staged = self.fetch_from_any(&wanted, &AtomicU64::default(), on)?;
+        self.register(vec![staged], on)
+    }
+
     /// The descriptions of all that is missing, references first.
     fn describe(&self, paths: &[StorePath], on: OnPull<'_>) -> Result<Vec<Wanted<'a>>, CacheError> {
         let mut seen: HashSet<StorePath> = paths.iter().cloned().collect();

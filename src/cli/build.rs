@@ -90,8 +90,13 @@ pub struct BuildArgs {
 }
 
 impl BuildArgs {
+    /// The caches to take from.
+    pub fn caches(&self) -> &CacheArgs {
+        &self.caches
+    }
+
     /// How well builds must be sealed.
-    fn level(&self) -> SandboxLevel {
+    pub fn level(&self) -> SandboxLevel {
         if self.sandbox.as_deref() == Some("relaxed") { SandboxLevel::Relaxed } else { SandboxLevel::Strict }
     }
 
@@ -147,6 +152,7 @@ struct Outcome {
     pulled: Pulled,
     seconds: f64,
     differences: Vec<Difference>,
+    mended: Vec<StorePath>,
     disagreements: Vec<Disagreement>,
 }
 
@@ -179,6 +185,7 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
         pulled: report.pulled,
         disagreements: report.disagreements,
         differences: report.differences,
+        mended: report.mended,
     };
     if let Some(link) = &args.out_link {
         make_links(&store, link, &outcome.targets)?;
@@ -279,7 +286,9 @@ fn not_reproducible(differences: &[Difference]) -> failure::Failure {
     let mut failure = Failure::new("the rebuild came out differently").code(exit::DAMAGED);
     for difference in differences {
         failure.details.push(format!("{} ({}): before {}, now {}", difference.name, difference.output, difference.before, difference.now));
-        if difference.files.is_empty() {
+        if difference.damaged {
+            failure.details.push("  the former result is damaged, so what follows is not only what the builds did".to_owned());
+        } else if difference.files.is_empty() {
             failure.details.push("  the former result is no longer in the store, so its files cannot be compared".to_owned());
         }
         for file in &difference.files {
@@ -291,7 +300,9 @@ fn not_reproducible(differences: &[Difference]) -> failure::Failure {
                 DifferenceKind::Target => "points elsewhere",
                 DifferenceKind::Content => "has other bytes",
             };
-            failure.details.push(format!("  {} {kind}", ui::harmless(&file.path.to_string_lossy())));
+            let name = file.path.to_string_lossy();
+            let name = if name.is_empty() { "the output itself".into() } else { ui::harmless(&name) };
+            failure.details.push(format!("  {name} {kind}"));
         }
     }
     failure.hint("look for times, paths, core counts and unsorted listings in these files")

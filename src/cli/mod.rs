@@ -15,6 +15,7 @@ mod lock;
 mod log;
 mod progress;
 mod project;
+mod repair;
 mod run;
 mod session;
 mod shell;

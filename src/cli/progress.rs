@@ -9,6 +9,8 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use crate::build::event::{Event, Outcome, Reporter, StepId, Work};
 use crate::build::substitute::Disagreement;
 
+use crate::store::Found;
+
 use super::ui::{self, DIM, GREEN, RED, Ui, YELLOW, harmless, paint};
 
 struct Running {
@@ -153,6 +155,10 @@ impl Reporter for Progress {
             Event::Differs { name, before, now, .. } => {
                 let text = format!("{} {}: two builds of the same derivation differ", paint(YELLOW, "warning:"), harmless(name));
                 self.tell(format!("{text}\n  before  {before}\n  now     {now}"));
+            }
+            Event::Mended { path, found } => {
+                let was = if *found == Found::Missing { "was valid but not on the disk" } else { "was damaged" };
+                self.tell(format!("{} {path} {was}; it has the right bytes again", paint(YELLOW, "warning:")));
             }
             Event::Disagreement { disagreement } => self.tell(disagreed(disagreement)),
             Event::Trouble { error } => {

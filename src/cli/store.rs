@@ -11,9 +11,11 @@ use crate::fsio::IoResultExt;
 use crate::model::{PathInfo, StoreName, StorePath};
 use crate::store::{LinkState, OutLink, Pin, Problem, References, Store, StoreError, VerifyOptions, VerifyReport};
 
+use super::build::BuildArgs;
 use super::errors::{STANDARD_OUTPUT, elsewhere};
 use super::failure::Failure;
-use super::session::Globals;
+use super::repair::{Repaired, repair};
+use super::session::{Globals, ParamArgs};
 use super::ui::{self, DIM, GREEN, RED, YELLOW, bytes, paint, table};
 use super::{Exit, exit};
 
@@ -32,8 +34,8 @@ pub enum Command {
     #[command(after_help = "Example:\n  kiln store info 8k90pkn2")]
     Info(ObjectArgs),
     /// Check that objects are what their names say
-    #[command(after_help = "Examples:\n  kiln store verify\n  kiln store verify --quick")]
-    Verify(VerifyArgs),
+    #[command(after_help = "Examples:\n  kiln store verify\n  kiln store verify --quick\n  kiln store verify --repair")]
+    Verify(Box<VerifyArgs>),
     /// List what an object refers to
     #[command(after_help = "Example:\n  kiln store refs --referrers 8k90pkn2")]
     Refs(RefsArgs),
@@ -95,6 +97,23 @@ pub struct VerifyArgs {
     /// Check names and references only, do not read contents
     #[arg(long)]
     quick: bool,
+    /// Put the right bytes in the place of damaged or missing ones: from a cache, from the project, by fetching or building. What cannot be
+    /// had is no longer valid
+    #[arg(long)]
+    repair: bool,
+    #[command(flatten)]
+    params: ParamArgs,
+    #[command(flatten)]
+    how: BuildArgs,
+}
+
+/// What a check found, and what was done about it.
+#[derive(Serialize)]
+struct Verified {
+    #[serde(flatten)]
+    report: VerifyReport,
+    #[serde(flatten)]
+    repaired: Option<Repaired>,
 }
 
 /// Arguments of `refs`.
@@ -265,8 +284,31 @@ fn verify(globals: &Globals, args: &VerifyArgs) -> Exit {
     let chosen = args.objects.iter().map(|text| store.resolve(text)).collect::<Result<Vec<_>, _>>()?;
     let paths = if chosen.is_empty() { None } else { Some(chosen) };
     let report = store.verify(&VerifyOptions { contents: !args.quick, paths })?;
-    globals.ui().print(&report, render_verify)?;
-    Ok(if report.problems.is_empty() { exit::OK } else { exit::DAMAGED })
+    let wanted = args.repair && !report.problems.is_empty();
+    let repaired = wanted.then(|| repair(globals, &store, &args.params, &args.how, &report)).transpose()?;
+    let verified = Verified { report, repaired };
+    globals.ui().print(&verified, |verified| render_verify(&verified.report) + &render_repaired(verified.repaired.as_ref()))?;
+    if !args.repair && !verified.report.problems.is_empty() {
+        globals.ui().note("hint: `kiln store verify --repair` gets the right bytes from a cache, or makes them again");
+    }
+    let sound = match &verified.repaired {
+        Some(repaired) => repaired.forgotten.is_empty(),
+        None => verified.report.problems.is_empty(),
+    };
+    Ok(if sound { exit::OK } else { exit::DAMAGED })
+}
+
+fn render_repaired(repaired: Option<&Repaired>) -> String {
+    let Some(repaired) = repaired else { return String::new() };
+    let mut text = String::new();
+    for path in &repaired.mended {
+        text.push_str(&format!("{} {path}\n", paint(GREEN, "mended:")));
+    }
+    for path in &repaired.forgotten {
+        text.push_str(&format!("{} {path}\n", paint(RED, "no longer valid:")));
+    }
+    text.push_str(&format!("{} mended, {} no longer valid\n", repaired.mended.len(), repaired.forgotten.len()));
+    text
 }
 
 fn render_verify(report: &VerifyReport) -> String {

@@ -32,6 +32,7 @@ mod canonical;
 mod copy;
 mod database;
 mod error;
+mod forget;
 mod gc;
 mod history;
 mod links;

@@ -7,6 +7,7 @@ mod outputs;
 mod overriding;
 mod policies;
 mod rebuild;
+mod repairing;
 mod reports;
 mod scheduling;
 mod sharing;

@@ -77,3 +77,45 @@ fn without_the_former_object_the_difference_is_still_told() {
     let again = project.kiln(["build", "moody", "--rebuild"]).code(4);
     again.stderr_has("the former result is no longer in the store, so its files cannot be compared");
 }
+
+#[test]
+fn an_output_that_is_a_file_or_a_link_is_compared_as_such() {
+    let project = Project::new().recipe(
+        r#"
+targets = {
+    "file": sh("file", "head -c 20 /dev/urandom > $out"),
+    "link": sh("link", "ln -s /etc/$(head -c 8 /dev/urandom | md5sum | head -c 8) $out"),
+}
+"#,
+    );
+    for (target, text) in [("file", "the output itself has other bytes"), ("link", "the output itself points elsewhere")] {
+        project.kiln(["build", target]).success();
+        project.kiln(["build", target, "--rebuild"]).code(4).stderr_has(text);
+    }
+}
+
+#[test]
+fn a_link_to_a_folder_of_this_machine_is_not_followed() {
+    let project = Project::new().recipe(
+        r#"targets = {"link": sh("link", "ln -s /usr/$(head -c 1 /dev/urandom | od -An -tu1 | tr -d ' ' | grep -q '[02468]$' && echo bin || echo lib) $out")}"#,
+    );
+    project.kiln(["build", "link"]).success();
+    for _ in 0..20 {
+        let again = project.kiln(["build", "link", "--rebuild"]);
+        if again.status.code() == Some(4) {
+            again.stderr_has("the output itself points elsewhere").stderr_lacks("no longer in the store");
+            return;
+        }
+    }
+    panic!("twenty links were all the same");
+}
+
+#[test]
+fn a_former_result_that_is_damaged_is_called_so() {
+    let project = Project::new().recipe(MOODY);
+    let first = project.kiln(["build", "moody"]).success();
+    let file = first.path().join("random");
+    std::fs::remove_dir_all(first.path()).or_else(|_| std::fs::remove_file(&file)).unwrap();
+    let again = project.kiln(["build", "moody", "--rebuild"]).code(4);
+    again.stderr_has("the former result is damaged");
+}
