@@ -67,7 +67,7 @@ pub(super) fn deliver<S: EntrySink>(
     }
     match content.failure {
         Some(problem) => Err(meter.malformed(problem).into()),
-        None => result,
+        None => result.and_then(|()| Ok(meter.bytes(sink.take_copied())?)),
     }
 }
 

@@ -123,6 +123,9 @@ pub trait EntrySink {
     /// # Errors
     /// Ends the reading. An error of `content` itself is reported as damage of the archive, whatever is made of it here.
     fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), Self::Error>;
+
+    /// How many bytes it has copied from file to file since it was last asked: hard links that become copies count as content.
+    fn take_copied(&mut self) -> u64;
 }
 
 #[cfg(test)]

@@ -86,7 +86,10 @@ fn tar_stream(archive: &Path, mut source: Box<dyn Read + Send>) -> Result<Box<dy
             let decoder = decoder.map_err(|_| unknown("compressed in a way that needs too much memory"))?;
             Box::new(liblzma::read::XzDecoder::new_stream(whole, decoder))
         }
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::new(whole).at("read", archive)?),
+        // A stream may begin with frames that hold no content; `pzstd` writes one.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
+            Box::new(zstd::stream::read::Decoder::new(whole).at("read", archive)?)
+        }
         [] => return Err(unknown("empty")),
         head if tar::is_header(head) => return Ok(Box::new(whole)),
         _ => return Err(unknown("of a format that is not known")),

@@ -38,7 +38,7 @@ pub struct UnpackOptions {
 
 /// Unpacks `archive` to `dest`, which must not exist: files 0444 or 0555 with mtime 1, directories writable.
 ///
-/// Hard links become copies. A later entry of the same name replaces an earlier one, but nothing replaces a directory.
+/// Hard links become copies, which count against the limits. A later entry of the same name replaces an earlier one, but nothing replaces a directory.
 /// After an error, what was written so far is the caller's to remove.
 ///
 /// # Errors
@@ -93,6 +93,10 @@ impl EntrySink for Unpack<'_> {
             EntryKind::Link { target } => self.tree.link(&path, target),
             EntryKind::HardLink { target } => self.tree.copy(&self.stripped(target)?, &path),
         }
+    }
+
+    fn take_copied(&mut self) -> u64 {
+        self.tree.take_copied()
     }
 }
 

@@ -1,11 +1,12 @@
 //! tar: POSIX (pax), GNU and old headers.
 //!
 //! The header's fields are read by the `tar` crate; the loop over entries is ours, because the crate's own reads names of any length into
-//! memory and takes a missing end for an end.
+//! memory and takes a missing end for an end. So are the records of extended headers: the crate tells them apart by line feeds, which may
+//! occur in them, and not by their length.
 
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 
-use tar::{EntryType, Header, PaxExtensions};
+use tar::{EntryType, Header};
 
 use super::content::{deliver, read_small};
 use super::meter::Meter;
@@ -15,6 +16,12 @@ use crate::archive::ArchiveError;
 /// Headers and contents are padded to this.
 const BLOCK: usize = 512;
 
+/// GNU tar's name of a whole archive: no file.
+const VOLUME_LABEL: u8 = b'V';
+
+/// A directory in GNU tar's incremental dumps; its content is a list of names.
+const DUMPED_DIRECTORY: u8 = b'D';
+
 /// Whether a tar can start like this.
 pub(super) fn is_header(head: &[u8]) -> bool {
     head.len() >= BLOCK && (head[..BLOCK].iter().all(|byte| *byte == 0) || checksum_fits(Header::from_byte_slice(&head[..BLOCK])))
@@ -22,9 +29,24 @@ pub(super) fn is_header(head: &[u8]) -> bool {
 
 fn checksum_fits(header: &Header) -> bool {
     let bytes = header.as_bytes();
-    let sum = |range: std::ops::Range<usize>| bytes[range].iter().map(|byte| u32::from(*byte)).sum::<u32>();
     // The checksum's own field counts as blanks.
-    header.cksum().is_ok_and(|sum_there| sum_there == sum(0..148) + sum(156..BLOCK) + 8 * 32)
+    let counted = || bytes[..148].iter().chain(&bytes[156..]);
+    let sum = 8 * 32 + counted().map(|byte| i64::from(*byte)).sum::<i64>();
+    // Some old writers added up signed bytes: each of the upper half counts 256 less.
+    let signed = sum - 256 * counted().filter(|byte| !byte.is_ascii()).map(|_| 1).sum::<i64>();
+    header.cksum().is_ok_and(|there| [sum, signed].contains(&i64::from(there)))
+}
+
+/// A field without a digit is 0, as for all other readers; the crate calls that an error.
+fn number<T: Default>(field: &[u8], read: impl FnOnce() -> io::Result<T>, meter: &Meter) -> Result<T, ArchiveError> {
+    if field.iter().all(|byte| matches!(byte, 0 | b' ')) {
+        return Ok(T::default());
+    }
+    read().map_err(|error| meter.malformed(error))
+}
+
+fn size_of(header: &Header, meter: &Meter) -> Result<u64, ArchiveError> {
+    number(&header.as_old().size, || header.entry_size(), meter)
 }
 
 /// What extended headers say about the next entry.
@@ -40,13 +62,14 @@ pub(super) fn read<S: EntrySink>(stream: &mut dyn Read, meter: &mut Meter, sink:
     let mut extended = Extended::default();
     while let Some(header) = next_header(stream, meter)? {
         meter.entry()?;
-        let size = header.entry_size().map_err(|error| meter.malformed(error))?;
+        let size = size_of(&header, meter)?;
         let mut own_data = |what| read_padded(meter, stream, size, what);
         match header.entry_type() {
             EntryType::GNULongName => extended.path = Some(until_nul(own_data("a name")?)),
             EntryType::GNULongLink => extended.target = Some(until_nul(own_data("a link target")?)),
             EntryType::XHeader => extended.read(&own_data("an extended header")?, meter)?,
             EntryType::XGlobalHeader => drop(own_data("an extended header")?),
+            kind if kind.as_byte() == VOLUME_LABEL => {}
             _ => entry(&header, std::mem::take(&mut extended), stream, meter, sink)?,
         }
     }
@@ -98,11 +121,11 @@ fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 impl Extended {
-    fn read(&mut self, records: &[u8], meter: &Meter) -> Result<(), ArchiveError> {
-        for record in PaxExtensions::new(records) {
-            let record = record.map_err(|error| meter.malformed(error))?;
-            let value = record.value_bytes();
-            match record.key_bytes() {
+    fn read(&mut self, mut records: &[u8], meter: &Meter) -> Result<(), ArchiveError> {
+        while !records.is_empty() {
+            let (key, value, rest) = record(records).ok_or_else(|| meter.malformed("an extended header with a record that is none"))?;
+            records = rest;
+            match key {
                 b"path" => self.path = Some(value.to_vec()),
                 b"linkpath" => self.target = Some(value.to_vec()),
                 b"size" => {
@@ -117,6 +140,16 @@ impl Extended {
     }
 }
 
+/// The first of `records` as key and value, and those behind it: `LENGTH KEY=VALUE` and a line feed, where the length counts all of it.
+fn record(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let blank = records.iter().position(|byte| *byte == b' ')?;
+    let len = std::str::from_utf8(&records[..blank]).ok()?.parse().ok()?;
+    let (record, rest) = records.split_at_checked(len)?;
+    let text = record.get(blank + 1..)?.strip_suffix(b"\n")?;
+    let equals = text.iter().position(|byte| *byte == b'=')?;
+    Some((&text[..equals], &text[equals + 1..], rest))
+}
+
 fn entry<S: EntrySink>(
     header: &Header,
     extended: Extended,
@@ -126,8 +159,8 @@ fn entry<S: EntrySink>(
 ) -> Result<(), S::Error> {
     let name = extended.path.unwrap_or_else(|| header.path_bytes().into_owned());
     let target = extended.target.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned)).unwrap_or_default();
-    let size = extended.size.map_or_else(|| header.entry_size(), Ok).map_err(|error| meter.malformed(error))?;
-    let executable = header.mode().map_err(|error| meter.malformed(error))? & 0o100 != 0;
+    let size = extended.size.map_or_else(|| size_of(header, meter), Ok)?;
+    let executable = number(&header.as_old().mode, || header.mode(), meter)? & 0o100 != 0;
     let kind = match header.entry_type() {
         // Before there was a type for directories, their names ended in a slash.
         EntryType::Regular | EntryType::Continuous if name.ends_with(b"/") => EntryKind::Directory,
@@ -138,10 +171,12 @@ fn entry<S: EntrySink>(
             let target = meter.path(&target).map_err(|_| meter.refused(&name, "a hard link to a file outside the archive"))?;
             EntryKind::HardLink { target }
         }
+        other if other.as_byte() == DUMPED_DIRECTORY => EntryKind::Directory,
         other => return Err(meter.refused(&name, refusal(other)).into()),
     };
-    // Some writers repeat the linked file's size in a hard link's header; no content follows.
-    let size = if matches!(kind, EntryKind::Link { .. } | EntryKind::HardLink { .. }) { 0 } else { size };
+    // Some writers give directories a size, or repeat the linked file's in a hard link's header; no content follows.
+    let has_content = matches!(kind, EntryKind::File { .. }) || header.entry_type().as_byte() == DUMPED_DIRECTORY;
+    let size = if has_content { size } else { 0 };
     let entry = Entry { path: meter.path(&name)?, kind };
     deliver(meter, &name, &entry, stream, size, sink)?;
     read_small(meter, stream, padding(size), "padding")?;

@@ -28,6 +28,8 @@ pub struct TreeWriter {
     /// The directories above the last entry, open: the next one mostly lies in the same.
     open: Vec<(CString, OwnedFd)>,
     buffer: Vec<u8>,
+    /// Bytes of copies since somebody asked.
+    copied: u64,
 }
 
 /// What lies at a path.
@@ -63,7 +65,7 @@ impl TreeWriter {
         };
         let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| failed(Errno::EINVAL))?;
         let top = make_dir(AT_FDCWD, &name).and_then(|()| open_dir(AT_FDCWD, &name)).map_err(failed)?;
-        Ok(Self { top, path: path.to_owned(), open: Vec::new(), buffer: Vec::new() })
+        Ok(Self { top, path: path.to_owned(), open: Vec::new(), buffer: Vec::new(), copied: 0 })
     }
 
     /// Makes a directory, and those above it; one that is there is fine.
@@ -104,17 +106,26 @@ impl TreeWriter {
             .map_err(|error| self.failed("create the link", path, error))
     }
 
-    /// Writes a second file with the bytes and mode of one that is there: each file of an object is its own.
+    /// Writes a second file with the bytes and mode of one that is there: each file of an object is its own. A link is made anew.
     ///
     /// # Errors
-    /// If `from` is no file, or `to` cannot be written.
+    /// If `from` is no file or link, or `to` cannot be written.
     pub fn copy(&mut self, from: &RelPath, to: &RelPath) -> Result<(), ArchiveError> {
+        if let Some(Existing::Link { target }) = self.existing(from)? {
+            return self.link(to, &target);
+        }
         let mut source = self.open(from)?;
         let stat = fstat(&source).map_err(|error| self.failed("read", from, error))?;
         if Kind::of(&stat) != Kind::File {
             return Err(self.failed("link to", from, Errno::EINVAL));
         }
+        self.copied = self.copied.saturating_add(stat.st_size.unsigned_abs());
         self.file(to, stat.st_mode & 0o100 != 0, &mut source)
+    }
+
+    /// How many bytes [`Self::copy`] has written since this was last asked.
+    pub fn take_copied(&mut self) -> u64 {
+        std::mem::take(&mut self.copied)
     }
 
     /// Opens a file that is there for reading; a link is not followed.

@@ -161,6 +161,10 @@ impl EntrySink for Root {
             _ => self.create(&path, &entry.kind, content),
         }
     }
+
+    fn take_copied(&mut self) -> u64 {
+        self.tree.take_copied()
+    }
 }
 
 /// Whether two streams hold the same bytes.
