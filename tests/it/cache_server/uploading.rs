@@ -137,7 +137,7 @@ fn trace(level: SandboxLevel, key: &SecretKey, of: &Entry) -> (DerivationHash, V
     let resolved = DerivationHash(Sha256::of("resolved"));
     let outputs = [(OutputName::out(), of.path.clone())].into();
     let trace = BuildTrace { resolved, outputs, system: "x86_64-linux".into(), level };
-    (resolved, write_traces(&[SignedTrace::new(trace, key)]))
+    (resolved, write_traces(&[SignedTrace::new(trace, key)]).unwrap())
 }
 
 #[test]
