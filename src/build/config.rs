@@ -66,6 +66,9 @@ pub struct FetchSettings {
     pub stall_seconds: Option<u64>,
     /// A PEM file of further certificate authorities.
     pub ca_bundle: Option<PathBuf>,
+    /// The one that the project names: its authorities must not see the user's credentials, so it never takes the place of the user's.
+    #[serde(skip)]
+    pub project_ca_bundle: Option<PathBuf>,
 }
 
 /// A `kiln.toml` that cannot be used.
@@ -111,6 +114,7 @@ impl Config {
                 return Err(ConfigError::Malformed { path, line: 1, reason });
             }
             config.cache = config.cache.into_iter().map(CacheConfig::of_project).collect();
+            config.fetch.project_ca_bundle = config.fetch.ca_bundle.take();
         }
         if let Some(dir) = machine.config_home() {
             let mut users = read(&machine.path(dir.join("kiln").join(CONFIG_FILE)))?;
@@ -127,6 +131,7 @@ impl Config {
             attempts: self.fetch.attempts.unwrap_or(defaults.attempts),
             stall: self.fetch.stall_seconds.map_or(defaults.stall, Duration::from_secs),
             ca_bundle: self.fetch.ca_bundle.clone(),
+            project_ca_bundle: self.fetch.project_ca_bundle.clone(),
             ..defaults
         }
     }

@@ -54,6 +54,19 @@ impl EntryName {
         Self::of(format!("nar/{}.nar{}", file_hash.base32(), compression.suffix()))
     }
 
+    /// Where a description says that a packed NAR is: unlike all other names, it may have a query.
+    ///
+    /// # Errors
+    /// If that is no place in a cache.
+    pub fn packed(url: &str) -> Result<Self, EntryNameError> {
+        let Some((path, query)) = url.split_once('?') else { return url.parse() };
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+=&".contains(&byte);
+        if url.len() > LONGEST || query.is_empty() || !query.bytes().all(plain) || path.parse::<Self>().is_err() {
+            return Err(EntryNameError(url.to_owned()));
+        }
+        Ok(Self(url.into()))
+    }
+
     /// What a key says about a resolved derivation.
     pub fn traces(resolved: &DerivationHash, key: &KeyName) -> Self {
         Self::of(format!("kiln/traces/{resolved}/{key}"))
@@ -132,6 +145,14 @@ mod tests {
     fn names_that_lead_elsewhere_are_refused() {
         for bad in ["", "/", "/x", "x/", "x//y", "..", "../x", "nar/../x", ".hidden", "a b", "a\0", "a?b", "a%2e", &"x".repeat(600)] {
             assert!(bad.parse::<EntryName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_where_a_packed_nar_is_may_have_a_query() {
+        assert_eq!(EntryName::packed("nar/x.nar?hash=0a").unwrap().as_str(), "nar/x.nar?hash=0a");
+        for bad in ["nar/x?", "nar/../x?a", "?a", "x?a/b", "x?a?b", "x?a#b", "x?a%20"] {
+            assert!(EntryName::packed(bad).is_err(), "{bad}");
         }
     }
 

@@ -99,6 +99,14 @@ pub enum CacheError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A statement that has no written form; so it is not signed.
+    #[error("cannot write down {what}: {problem}")]
+    Unwritable {
+        /// What it is.
+        what: String,
+        /// Why not.
+        problem: String,
+    },
     /// Asked to stop.
     #[error("stopped")]
     Stopped,

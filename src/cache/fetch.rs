@@ -32,7 +32,7 @@ impl Cache {
         stop: &AtomicBool,
         received: &(dyn Fn(u64) + Sync),
     ) -> Result<Staged, CacheError> {
-        let entry: EntryName = narinfo.url.parse()?;
+        let entry = EntryName::packed(&narinfo.url)?;
         let claimed = narinfo.path_info().ok_or_else(|| self.lie(&entry, "the object cannot prove itself"))?;
         let trouble = Trouble::default();
         let inner = ResumingReader::open(self.backend(), &entry, narinfo.file_size)?

@@ -40,7 +40,8 @@ impl Http {
     }
 
     fn at(&self, name: &EntryName) -> impl Fn() -> Result<Address, Failure> + use<> {
-        let address = self.base.below(name.as_str());
+        let (path, query) = name.as_str().split_once('?').map_or((name.as_str(), None), |(path, query)| (path, Some(query)));
+        let address = query.map_or_else(|| self.base.below(path), |query| self.base.below(path).with_query(query));
         move || Ok(address.clone())
     }
 

@@ -182,7 +182,7 @@ impl Access {
     /// For a cache that the user named, without a token.
     pub fn new(machine: Machine) -> Self {
         let (connect, stall) = (Duration::from_secs(20), Duration::from_secs(60));
-        let settings = Settings { connect, stall, ca_bundle: None, further_ca_bundles: Vec::new(), machine };
+        let settings = Settings { connect, stall, ca_bundle: None, further_ca_bundles: Vec::new(), untrusted_ca_bundle: None, machine };
         Self { authorization: None, by_user: true, settings, patience: Patience::default() }
     }
 

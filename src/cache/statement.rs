@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::signing::{PublicKey, SecretKey, Signature};
-use crate::model::{BuildRecord, BuildTrace, canonical_json};
+use crate::model::{BuildRecord, BuildTrace, CanonicalError, canonical_json};
 
 /// First line of a record's signed bytes: names the format and its version.
 const RECORD_HEADER: &str = "kiln-build-record 1\n";
@@ -47,27 +47,35 @@ pub struct SignedRecord {
 
 impl SignedRecord {
     /// Signs a record.
-    pub fn new(record: BuildRecord, hints: serde_json::Value, key: &SecretKey) -> Self {
-        let signature = key.sign(&signed_bytes(&record, &hints));
-        Self { record, hints, signature }
+    ///
+    /// # Errors
+    /// If it has no canonical form: nothing is signed then.
+    pub fn new(record: BuildRecord, hints: serde_json::Value, key: &SecretKey) -> Result<Self, CanonicalError> {
+        let signature = key.sign(&signed_bytes(&record, &hints)?);
+        Ok(Self { record, hints, signature })
     }
 
     /// Whether `key` vouches for it.
     pub fn is_by(&self, key: &PublicKey) -> bool {
-        key.verifies(&signed_bytes(&self.record, &self.hints), &self.signature)
+        signed_bytes(&self.record, &self.hints).is_ok_and(|bytes| key.verifies(&bytes, &self.signature))
     }
 }
 
-fn signed_bytes(record: &BuildRecord, hints: &serde_json::Value) -> Vec<u8> {
-    // Both hold texts and whole numbers only, so they always have a canonical form.
-    let canonical = |part: Result<String, _>| -> String { part.unwrap_or_default() };
-    format!("{RECORD_HEADER}{}\n{}", canonical(canonical_json(record)), canonical(canonical_json(hints))).into_bytes()
+fn signed_bytes(record: &impl Serialize, hints: &serde_json::Value) -> Result<Vec<u8>, CanonicalError> {
+    Ok(format!("{RECORD_HEADER}{}\n{}", canonical_json(record)?, canonical_json(hints)?).into_bytes())
 }
 
 /// Writes statements, a line each.
-pub fn write_traces(traces: &[SignedTrace]) -> Vec<u8> {
-    let lines = traces.iter().map(|trace| serde_json::to_string(trace).unwrap_or_default() + "\n");
-    lines.collect::<String>().into_bytes()
+///
+/// # Errors
+/// If one cannot be written as JSON.
+pub fn write_traces(traces: &[SignedTrace]) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes = Vec::new();
+    for trace in traces {
+        serde_json::to_writer(&mut bytes, trace)?;
+        bytes.push(b'\n');
+    }
+    Ok(bytes)
 }
 
 /// Reads statements; a line that is none spoils all of them.
@@ -100,12 +108,20 @@ mod tests {
     fn a_changed_statement_is_nobodys() {
         let key = SecretKey::generate("team-1".parse().unwrap()).unwrap();
         let signed = SignedTrace::new(trace(), &key);
-        let read = read_traces(&write_traces(&[signed.clone(), signed.clone()])).unwrap();
+        let read = read_traces(&write_traces(&[signed.clone(), signed.clone()]).unwrap()).unwrap();
         assert_eq!(read, [signed.clone(), signed.clone()]);
         assert!(read[0].is_by(&key.public()));
         let mut changed = signed;
         changed.trace.system = "aarch64-linux".into();
         assert!(!changed.is_by(&key.public()));
+    }
+
+    #[test]
+    fn what_cannot_be_written_down_is_not_signed() {
+        let no_integer = signed_bytes(&serde_json::json!({"a": 1.5}), &serde_json::Value::Null);
+        assert!(no_integer.is_err(), "{no_integer:?}");
+        let no_integer = signed_bytes(&1, &serde_json::json!({"a": 1.5}));
+        assert!(no_integer.is_err(), "{no_integer:?}");
     }
 
     #[test]
@@ -118,7 +134,7 @@ mod tests {
         #[test]
         fn bytes_that_were_changed_say_nothing_new_in_somebodys_name(at in 0usize..400, byte: u8) {
             let key = SecretKey::generate("team-1".parse().unwrap()).unwrap();
-            let mut bytes = write_traces(&[SignedTrace::new(trace(), &key)]);
+            let mut bytes = write_traces(&[SignedTrace::new(trace(), &key)]).unwrap();
             let at = at % bytes.len();
             bytes[at] = byte;
             for signed in read_traces(&bytes).unwrap_or_default() {

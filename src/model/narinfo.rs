@@ -55,7 +55,7 @@ impl Compression {
 pub struct NarInfo {
     /// The object.
     pub path: StorePath,
-    /// Where its packed NAR is: a name relative to the cache, without `..`.
+    /// Where its packed NAR is: a name relative to the cache, without `..`, perhaps with a query.
     pub url: String,
     /// How that is packed.
     pub compression: Compression,
@@ -214,8 +214,12 @@ fn required<'a>(field: &'static str, text: Option<&'a str>) -> Result<&'a str, N
 fn relative(url: &str) -> Result<String, NarInfoError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+=/".contains(&byte);
     let is_part = |part: &str| !part.is_empty() && !part.starts_with('.');
-    if url.len() <= 1024 && url.bytes().all(plain) && url.split('/').all(is_part) {
-        return Ok(url.to_owned());
+    let is_query = |query: &str| !query.is_empty() && query.bytes().all(|byte| byte != b'/' && (plain(byte) || byte == b'&'));
+    // What a cache makes at the moment it is asked for, it may name with a query.
+    let place = url.strip_prefix("./").unwrap_or(url);
+    let (path, query) = place.split_once('?').map_or((place, None), |(path, query)| (path, Some(query)));
+    if url.len() <= 1024 && path.bytes().all(plain) && path.split('/').all(is_part) && query.is_none_or(is_query) {
+        return Ok(place.to_owned());
     }
     Err(NarInfoError::Value { field: "URL", problem: format!("`{}` is no name within the cache", url.escape_debug()) })
 }
@@ -295,11 +299,20 @@ CA: fixed:r:sha256:1mpzglkqxjxjnw9liga9wmica7y7v8m933727pga2ghja3961bj3
     }
 
     #[test]
+    fn a_place_may_have_a_query_and_begin_where_the_cache_does() {
+        let good = "nar/0yscb0qvl353dmsb9zkkdw86q0xizfz570ixjra4cnh32bimvss6.nar.zst";
+        let harmonias = "nar/0yscb0qvl353dmsb9zkkdw86q0xizfz570ixjra4cnh32bimvss6.nar.zst?hash=8k90pkn2fan0wl15k96v2md0n20vgdrp";
+        assert_eq!(changed(good, harmonias).unwrap().url, harmonias);
+        assert_eq!(changed(good, "./nar/x.nar").unwrap().url, "nar/x.nar");
+        for bad in ["nar/x?", "nar/x?a?b", "nar/x?a#b", "nar/x?a b", "nar/x?a=%41", "nar/x?a=\u{e9}", "?a=b", "././nar/x", "nar/x?../y?z"] {
+            assert!(changed(good, bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn names_that_lead_out_of_the_cache_are_refused() {
         let good = "nar/0yscb0qvl353dmsb9zkkdw86q0xizfz570ixjra4cnh32bimvss6.nar.zst";
-        for bad in
-            ["../x", "nar/../../x", "/etc/passwd", "http://other/x", "//other/x", "nar//x", "nar/x?y", "nar/%2e%2e/x", "nar/./x", "a b"]
-        {
+        for bad in ["../x", "nar/../../x", "/etc/passwd", "http://other/x", "//other/x", "nar//x", "nar/%2e%2e/x", "nar/./x", "a b"] {
             let error = changed(good, bad).unwrap_err();
             assert!(matches!(error, NarInfoError::Value { field: "URL", .. }), "{bad}: {error}");
         }

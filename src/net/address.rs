@@ -102,6 +102,11 @@ impl Address {
         Self { path: format!("{}/{path}", self.path.trim_end_matches('/')), ..self.clone() }
     }
 
+    /// The same with this query (already escaped where it must be).
+    pub fn with_query(self, query: &str) -> Self {
+        Self { path: format!("{}?{}", self.path, escape_path(query)), ..self }
+    }
+
     /// Whether both are served by the same server in the same way.
     pub fn same_server(&self, other: &Self) -> bool {
         self.scheme == other.scheme && self.authority == other.authority

@@ -46,6 +46,8 @@ pub struct Settings {
     pub ca_bundle: Option<PathBuf>,
     /// PEM files of still further ones, which may be absent.
     pub further_ca_bundles: Vec<PathBuf>,
+    /// A PEM file of authorities that vouch only for servers to which no credentials are sent; it must be readable, too.
+    pub untrusted_ca_bundle: Option<PathBuf>,
     /// Whose proxies are used.
     pub machine: Machine,
 }
@@ -89,18 +91,31 @@ impl fmt::Debug for Response {
 pub struct Client {
     settings: Settings,
     plain: OnceLock<Agent>,
-    encrypted: OnceLock<Agent>,
+    encrypted: Encrypted,
     /// Unencrypted, by way of a proxy.
     passed_on: OnceLock<Agent>,
     /// Encrypted, through a proxy.
-    tunnelled: OnceLock<Agent>,
+    tunnelled: Encrypted,
+}
+
+/// Agents by whether credentials are sent: they never share a connection, because they do not trust the same authorities.
+#[derive(Debug, Default)]
+struct Encrypted {
+    open: OnceLock<Agent>,
+    secret: OnceLock<Agent>,
+}
+
+impl Encrypted {
+    fn of(&self, secret: bool) -> &OnceLock<Agent> {
+        if secret { &self.secret } else { &self.open }
+    }
 }
 
 impl Client {
     /// A client with these settings. Making one costs nothing.
     pub fn new(settings: Settings) -> Self {
-        let [plain, encrypted, passed_on, tunnelled] = Default::default();
-        Self { settings, plain, encrypted, passed_on, tunnelled }
+        let [plain, passed_on] = Default::default();
+        Self { settings, plain, encrypted: Encrypted::default(), passed_on, tunnelled: Encrypted::default() }
     }
 
     /// Asks for `address` with these further headers, and follows redirects. An `authorization` among the headers goes no further than
@@ -179,7 +194,8 @@ impl Client {
             return Err(Trouble::Setup(NetError::BadAddress { url: address.to_string(), reason }));
         }
         let proxy = proxy::proxy_for(address, &self.settings.machine)?;
-        let agent = self.agent(address, proxy.as_ref())?;
+        let secret = address.authorization().is_some() || headers.iter().any(|(name, _)| is_one_of(name, &SECRETS));
+        let agent = self.agent(address, proxy.as_ref(), secret)?;
         let request = http::Request::builder().method(method);
         let mut request = match &proxy {
             Some(proxy) if address.scheme() == Scheme::Http => proxy::pass_on(request, proxy, address),
@@ -210,14 +226,14 @@ impl Client {
         answer.map_err(|error| classify(&error))
     }
 
-    /// The agent for this address: with or without TLS and tunnel.
-    fn agent(&self, address: &Address, proxy: Option<&Address>) -> Result<&Agent, NetError> {
+    /// The agent for this address: with or without TLS and tunnel. `secret`: it is sent credentials.
+    fn agent(&self, address: &Address, proxy: Option<&Address>, secret: bool) -> Result<&Agent, NetError> {
         let encrypted = address.scheme() == Scheme::Https;
         let cell = match (encrypted, proxy.is_some()) {
             (false, false) => &self.plain,
             (false, true) => &self.passed_on,
-            (true, false) => &self.encrypted,
-            (true, true) => &self.tunnelled,
+            (true, false) => self.encrypted.of(secret),
+            (true, true) => self.tunnelled.of(secret),
         };
         if let Some(agent) = cell.get() {
             return Ok(agent);
@@ -240,7 +256,7 @@ impl Client {
             .timeout_per_read(Some(stall))
             .timeout_per_write(Some(stall));
         if encrypted {
-            config = config.tls_config(tls_config(&self.settings)?);
+            config = config.tls_config(tls_config(&self.settings, secret)?);
         }
         let config = config.build();
         Ok(cell.get_or_init(|| if encrypted || proxy.is_none() { config.new_agent() } else { proxy::agent(config) }))
@@ -283,10 +299,11 @@ fn is_one_of(name: &str, names: &[&str]) -> bool {
 }
 
 /// TLS with the machine's certificate authorities, and those that the settings add.
-fn tls_config(settings: &Settings) -> Result<TlsConfig, NetError> {
+fn tls_config(settings: &Settings, secret: bool) -> Result<TlsConfig, NetError> {
     let native = rustls_native_certs::load_native_certs();
     let mut authorities: Vec<Certificate<'static>> = native.certs.iter().map(|cert| Certificate::from_der(cert).to_owned()).collect();
-    if let Some(bundle) = &settings.ca_bundle {
+    let untrusted = settings.untrusted_ca_bundle.as_ref().filter(|_| !secret);
+    for bundle in settings.ca_bundle.iter().chain(untrusted) {
         authorities.extend(read_bundle(bundle).map_err(|error| PathError::new("read the certificate authorities in", bundle, error))?);
     }
     for bundle in &settings.further_ca_bundles {

@@ -13,6 +13,7 @@ fn client(env: &[(&str, &str)]) -> Client {
         stall: Duration::from_millis(500),
         ca_bundle: None,
         further_ca_bundles: Vec::new(),
+        untrusted_ca_bundle: None,
         machine: Machine::at(Path::new("/nonexistent"), env),
     })
 }

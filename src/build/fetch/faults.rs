@@ -91,8 +91,33 @@ fn a_piece_from_elsewhere_in_the_file_is_not_taken() {
         (_, Some(_)) => Reply::new("206 Partial Content", &[("Content-Range", "bytes 10-99999/100000")], &served[10..]),
         _ => Reply::ok(&served),
     });
-    let trial = get(&server, &body);
-    assert!(trial.failed().contains("is not the declared one"), "{}", trial.failed());
+    get(&server, &body).gave(&body);
+    assert_eq!(server.requests()[2].start(), None, "asked for all of it then");
+}
+
+#[test]
+fn a_part_that_is_sent_with_status_200_is_taken_for_what_it_is() {
+    let body = content(100_000);
+    let served = body.clone();
+    let server = Server::start(move |request, n| match (n, request.start()) {
+        (0, _) => Reply::ok(&served).without_last(50_000),
+        (_, Some(start)) => {
+            let range = format!("bytes {start}-99999/100000");
+            Reply::new("200 OK", &[("Content-Range", &range)], &served[start..])
+        }
+        _ => Reply::ok(&served),
+    });
+    get(&server, &body).gave(&body);
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn a_part_that_nobody_asked_for_is_refused_whatever_its_status() {
+    let body = content(1_000);
+    let served = body.clone();
+    let server = Server::start(move |_, _| Reply::new("200 OK", &[("Content-Range", "bytes 500-999/1000")], &served[500..]));
+    let message = get(&server, &body).failed();
+    assert!(message.contains("it sends a part that nobody asked for"), "{message}");
 }
 
 #[test]

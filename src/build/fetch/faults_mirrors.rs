@@ -91,6 +91,25 @@ fn older_indexes_answer_in_html_and_zipped() {
 }
 
 #[test]
+fn what_a_page_names_as_its_base_is_heeded() {
+    for base in ["../../files/", "/files/", "//HOST/files/"] {
+        let server = Server::start(move |request, _| match request.target.as_str() {
+            "/simple/some-thing/" => {
+                let base = base.replace("HOST", request.header("host").unwrap());
+                let page = format!("<base href='{base}'><a href='thing-1.tar.gz'>thing</a>");
+                Reply::new("200 OK", &[("Content-Type", "text/html")], page.as_bytes())
+            }
+            "/files/thing-1.tar.gz" => Reply::ok(b"x"),
+            _ => Reply::status("404 Not Found"),
+        });
+        attempt((&[&server], &[]), &pypi(), b"x", quick()).gave(b"x");
+    }
+    let page = "<base href='file:///etc/'><a href='thing-1.tar.gz'>thing</a>";
+    let server = Server::start(move |_, _| Reply::new("200 OK", &[("Content-Type", "text/html")], page.as_bytes()));
+    assert!(attempt((&[&server], &[]), &pypi(), b"x", quick()).failed().contains("it says that the file lies at"));
+}
+
+#[test]
 fn an_index_whose_file_has_another_hash_is_not_asked_for_it() {
     let server = Server::start(|_, _| Reply::new("200 OK", &[JSON], &index_page("/f", &Sha256::of(b"y").hex())));
     let trial = attempt((&[&server], &[]), &pypi(), b"x", quick());

@@ -42,6 +42,7 @@ impl Fetcher {
                 connect: self.options.connect,
                 stall: self.options.stall,
                 ca_bundle: self.options.ca_bundle.clone(),
+                untrusted_ca_bundle: self.options.project_ca_bundle.clone(),
                 further_ca_bundles: self.mirrors.pip_cert().into_iter().collect(),
                 machine: self.mirrors.machine().clone(),
             })
@@ -205,7 +206,8 @@ impl Fetcher {
             }
         })?;
         let file = found.ok_or_else(|| Failed::Gone(format!("it does not list {name}")))?;
-        let url = from.join(&file.url).map_err(|error| Failed::Unserved(error.to_string()))?;
+        let base = file.base.as_ref().map_or(Ok(from.clone()), |base| from.join(base));
+        let url = base.and_then(|base| base.join(&file.url)).map_err(|error| Failed::Unserved(error.to_string()))?;
         if url.scheme() == Scheme::File && from.scheme() != Scheme::File {
             return Err(Failed::Unserved(format!("it says that the file lies at {url}")));
         }

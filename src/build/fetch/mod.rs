@@ -124,6 +124,8 @@ pub struct FetchOptions {
     pub largest_file: u64,
     /// Further certificate authorities, beside the machine's own: a PEM file.
     pub ca_bundle: Option<PathBuf>,
+    /// The same of a project, whose authorities must not see credentials.
+    pub project_ca_bundle: Option<PathBuf>,
 }
 
 impl Default for FetchOptions {
@@ -136,6 +138,7 @@ impl Default for FetchOptions {
             stall: Duration::from_secs(60),
             largest_file: 16 << 30,
             ca_bundle: None,
+            project_ca_bundle: None,
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::Read;
 
+use html5gum::{Token, Tokenizer};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -27,6 +28,8 @@ pub(super) struct IndexFile {
     pub(super) name: String,
     /// As it stands on the page: perhaps relative.
     pub(super) url: String,
+    /// What it is relative to, if that is not the page.
+    pub(super) base: Option<String>,
     pub(super) sha256: Option<Sha256>,
     pub(super) size: Option<u64>,
 }
@@ -121,6 +124,7 @@ impl<'de> Visitor<'de> for Files<'_> {
             (self.0)(IndexFile {
                 name: entry.filename,
                 url: entry.url,
+                base: None,
                 sha256: entry.hashes.sha256.and_then(|text| text.parse().ok()),
                 size: entry.size,
             });
@@ -147,12 +151,9 @@ struct Hashes {
 
 /// Every `<a href="…/name#sha256=…">`.
 fn read_html(text: &str, found: &mut dyn FnMut(IndexFile)) {
-    for tag in text.split('<').skip(1) {
-        let Some(tag) = tag.split('>').next() else { continue };
-        let Some(attributes) = tag.strip_prefix(['a', 'A']).filter(|rest| rest.starts_with(|c: char| c.is_ascii_whitespace())) else {
-            continue;
-        };
-        let Some(href) = attribute(attributes, "href") else { continue };
+    // The first one counts, for what stands before it, too.
+    let base = hrefs(text, b"base").next();
+    for href in hrefs(text, b"a") {
         let (url, fragment) = href.split_once('#').unwrap_or((href.as_str(), ""));
         let path = url.split('?').next().unwrap_or("");
         let name = unescape(path.rsplit('/').next().unwrap_or(""));
@@ -160,36 +161,19 @@ fn read_html(text: &str, found: &mut dyn FnMut(IndexFile)) {
             continue;
         }
         let sha256 = fragment.split('&').find_map(|part| part.strip_prefix("sha256=")).and_then(|text| text.parse().ok());
-        found(IndexFile { name, url: url.to_owned(), sha256, size: None });
+        found(IndexFile { name, url: url.to_owned(), base: base.clone(), sha256, size: None });
     }
 }
 
-/// The value of an attribute, with its entities resolved.
-fn attribute(attributes: &str, wanted: &str) -> Option<String> {
-    let mut rest = attributes;
-    loop {
-        rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
-        let end = rest.find(|c: char| c.is_ascii_whitespace() || c == '=').unwrap_or(rest.len());
-        if end == 0 {
-            return None;
+/// Where the elements of this name lead, without the blanks around it.
+fn hrefs<'a>(text: &'a str, element: &'a [u8]) -> impl Iterator<Item = String> + 'a {
+    Tokenizer::new(text).flatten().filter_map(move |token| match token {
+        Token::StartTag(tag) if tag.name.as_slice() == element => {
+            let href = tag.attributes.get(b"href".as_slice())?;
+            Some(String::from_utf8_lossy(&href.value).trim().to_owned())
         }
-        let name = &rest[..end];
-        rest = rest[end..].trim_start();
-        let mut value = "";
-        if let Some(after) = rest.strip_prefix('=') {
-            let after = after.trim_start();
-            let quote = after.chars().next().filter(|quote| matches!(quote, '"' | '\''));
-            let body = if quote.is_some() { &after[1..] } else { after };
-            let closes = |c: char| quote.map_or(c.is_ascii_whitespace(), |quote| c == quote);
-            let end = body.find(closes).unwrap_or(body.len());
-            value = &body[..end];
-            rest = body[end..].trim_start_matches(|c| Some(c) == quote);
-        }
-        if name.eq_ignore_ascii_case(wanted) {
-            let plain = value.replace("&#38;", "&").replace("&quot;", "\"").replace("&#39;", "'").replace("&lt;", "<").replace("&gt;", ">");
-            return Some(plain.replace("&amp;", "&"));
-        }
-    }
+        _ => None,
+    })
 }
 
 /// The page of `project` below an index.
@@ -220,7 +204,10 @@ mod tests {
             r#"{{"meta":{{"api-version":"1.1"}},"name":"six","files":[{{"filename":"six-1.tar.gz","url":"../x/six-1.tar.gz","hashes":{{"sha256":"{hash}","md5":"0"}},"size":7,"requires-python":">=2","yanked":false}},{{"filename":"six-2.whl","url":"https://h/six-2.whl","hashes":{{}},"yanked":"broken"}}],"versions":["1"]}}"#
         );
         let files = files(&page, "application/vnd.pypi.simple.v1+json; charset=utf-8").unwrap();
-        assert_eq!(files[0], IndexFile { name: "six-1.tar.gz".into(), url: "../x/six-1.tar.gz".into(), sha256: Some(hash), size: Some(7) });
+        assert_eq!(
+            files[0],
+            IndexFile { name: "six-1.tar.gz".into(), url: "../x/six-1.tar.gz".into(), base: None, sha256: Some(hash), size: Some(7) }
+        );
         assert_eq!((files[1].sha256, files[1].size), (None, None));
     }
 
@@ -234,6 +221,27 @@ mod tests {
         assert_eq!(files.len(), 2);
         assert_eq!((files[0].name.as_str(), files[0].sha256), ("six-1.0+local.tar.gz", Some(hash)));
         assert_eq!((files[1].name.as_str(), files[1].url.as_str()), ("six-2.whl", "six-2.whl?a=1&b=2"));
+    }
+
+    #[test]
+    fn the_html_page_is_read_as_pip_reads_it() {
+        let hash = Sha256::of(b"x");
+        for (page, url) in [
+            (format!("<a href=\"p-1&#43;l.tar.gz#sha256={hash}\">p</a>"), "p-1+l.tar.gz"),
+            (format!("<a href=\"p-1&plus;l.tar.gz&num;sha256={hash}\">p</a>"), "p-1+l.tar.gz"),
+            (format!("<a data-requires-python=\">=3.6\" href=\"p-1%2Bl.tar.gz#sha256={hash}\">p</a>"), "p-1%2Bl.tar.gz"),
+            (format!("<a href=\"\n  p-1%2Bl.tar.gz#sha256={hash}\n\">p</a>"), "p-1%2Bl.tar.gz"),
+            (
+                format!("<base href=\"http://h.example/files/\"><base href='http://o.example/'><a href=p-1%2Bl.tar.gz#sha256={hash}>p</a>"),
+                "p-1%2Bl.tar.gz",
+            ),
+            (format!("<!-- <a href='no'> --><a href='p-1+l.tar.gz#sha256={hash}'>"), "p-1+l.tar.gz"),
+        ] {
+            let files = files(&page, "text/html").unwrap();
+            assert_eq!(files.len(), 1, "{page}");
+            assert_eq!((files[0].name.as_str(), files[0].url.as_str(), files[0].sha256), ("p-1+l.tar.gz", url, Some(hash)), "{page}");
+            assert_eq!(files[0].base.as_deref(), page.contains("<base").then_some("http://h.example/files/"), "{page}");
+        }
     }
 
     #[test]

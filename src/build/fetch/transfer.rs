@@ -220,14 +220,15 @@ impl Transfer<'_> {
             }
             other => other?,
         };
-        if self.written > 0 {
-            if continues(&response, self.written) {
-                self.resumed = true;
-            } else {
+        match part_from(&response) {
+            Part::From(start) if start == self.written => self.resumed |= self.written > 0,
+            Part::Whole if response.status != 206 => self.restart()?,
+            _ if self.written == 0 => return Err(Trouble::Refused("it sends a part that nobody asked for".to_owned()).into()),
+            // Not what was asked for: the whole file, which needs no range, may come all the same.
+            _ => {
                 self.restart()?;
+                return Err(Trouble::passing("it sends another part than it was asked for").into());
             }
-        } else if response.status == 206 {
-            return Err(Trouble::Refused("it sends a part that nobody asked for".to_owned()).into());
         }
         if self.validator.is_none() {
             let strong = response.header("etag").filter(|tag| !tag.starts_with("W/"));
@@ -298,9 +299,18 @@ impl Transfer<'_> {
     }
 }
 
-/// Whether this response goes on exactly where the file ends now.
-fn continues(response: &Response, written: u64) -> bool {
-    let range = response.header("content-range").and_then(|range| range.trim().strip_prefix("bytes "));
-    let start = range.and_then(|range| range.split('-').next()).and_then(|start| start.trim().parse().ok());
-    response.status == 206 && start == Some(written)
+/// Which bytes of the file a response holds.
+enum Part {
+    /// All of them, as far as it says.
+    Whole,
+    /// Those from this one on. Some servers say 200 and send the part all the same.
+    From(u64),
+    /// Nobody can tell.
+    Unknown,
+}
+
+fn part_from(response: &Response) -> Part {
+    let Some(range) = response.header("content-range") else { return Part::Whole };
+    let start = range.trim().strip_prefix("bytes ").and_then(|range| range.split('-').next()).and_then(|start| start.trim().parse().ok());
+    start.map_or(Part::Unknown, Part::From)
 }

@@ -55,24 +55,28 @@ impl Server {
         if upload.length.is_some_and(|length| length > limit) {
             return Err(too_long(limit));
         }
-        if limit == Limits::DOCUMENT && content.hash().is_none() {
-            self.take_document(name, &content, upload)
+        // Somebody else may write the entry while this body comes.
+        let only_first = request.headers.if_none_match == Some("*");
+        let existing = if only_first { Existing::Keep } else { content.existing() };
+        let stored = if limit == Limits::DOCUMENT && content.hash().is_none() {
+            self.take_document(name, &content, upload, existing)?
         } else {
-            self.take_stream(name, &content, upload, limit)
-        }
+            self.take_stream(name, &content, upload, limit, existing)?
+        };
+        if only_first && !stored { Err(Response::text(412, "it is here already")) } else { Ok(stored) }
     }
 
-    fn take_document(&self, name: &EntryName, content: &Content, upload: Upload) -> Result<bool, Response> {
+    fn take_document(&self, name: &EntryName, content: &Content, upload: Upload, existing: Existing) -> Result<bool, Response> {
         let bytes = self.read_document(upload)?;
         claims::check(content, &bytes, &self.files, &self.trusted).map_err(refused)?;
         let stored = self.files.begin(name).and_then(|mut file| {
             file.write_all(&bytes)?;
-            self.files.finish(file, name, content.existing())
+            self.files.finish(file, name, existing)
         });
-        self.stored(stored, content.existing())
+        self.stored(stored, existing)
     }
 
-    fn take_stream(&self, name: &EntryName, content: &Content, upload: Upload, limit: u64) -> Result<bool, Response> {
+    fn take_stream(&self, name: &EntryName, content: &Content, upload: Upload, limit: u64, existing: Existing) -> Result<bool, Response> {
         let mut file = self.files.begin(name).map_err(|error| Response::trouble(&error))?;
         let mut hasher = content.hash().map(|_| Hasher::default());
         self.receive(upload, limit, &mut |piece| {
@@ -85,7 +89,7 @@ impl Server {
         if found.as_ref() != content.hash() {
             return Err(Response::text(422, "the bytes are not those that the name says"));
         }
-        self.stored(self.files.finish(file, name, content.existing()), content.existing())
+        self.stored(self.files.finish(file, name, existing), existing)
     }
 
     fn stored(&self, finished: io::Result<bool>, existing: Existing) -> Result<bool, Response> {

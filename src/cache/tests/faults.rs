@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{access, cache, cache_at, name};
+use crate::cache::entry::EntryName;
 use crate::cache::{Backend, CacheError, ResumingReader, read_small};
 use crate::net::testing::{Reply, Request, Server, Then};
 use crate::net::testing_tls;
@@ -324,4 +325,14 @@ fn a_stop_ends_a_read_between_two_tries() {
         assert_eq!(pull(&cache_at(&server.url("/c"), &access)), "stopped");
     });
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_query_of_a_packed_nar_is_asked_for_as_one() {
+    let server = Server::start(|request, _| match request.target.as_str() {
+        "/c/nar/0a.nar.zst?hash=8k90pkn2fan0wl15k96v2md0n20vgdrp" => good(request),
+        _ => Reply::status("404 Not Found"),
+    });
+    let entry = EntryName::packed("nar/0a.nar.zst?hash=8k90pkn2fan0wl15k96v2md0n20vgdrp").unwrap();
+    assert_eq!(outcome(read_small(&cache(&server), &entry, 1_000)), "whole");
 }

@@ -41,7 +41,7 @@ fn a_tampered_trace_counts_for_nothing() {
     let place = shared.traces_of("tool");
     let mut signed = traces(&shared, "tool");
     signed[0].trace.outputs.insert(OutputName::out(), lib);
-    fs::write(&place, write_traces(&signed)).unwrap();
+    fs::write(&place, write_traces(&signed).unwrap()).unwrap();
     let second = Project::new().recipe(RECIPE);
     let outcome = shared.build(&second, &["tool"]).success();
     assert_eq!(made(&outcome), ["tool"], "{outcome}");
@@ -83,7 +83,7 @@ fn a_relaxed_build_counts_for_nothing_even_if_it_is_signed() {
     let (shared, _first) = Shared::filled();
     let mut trace = traces(&shared, "tool").remove(0).trace;
     trace.level = SandboxLevel::Relaxed;
-    fs::write(shared.traces_of("tool"), write_traces(&[SignedTrace::new(trace, &shared.key)])).unwrap();
+    fs::write(shared.traces_of("tool"), write_traces(&[SignedTrace::new(trace, &shared.key)]).unwrap()).unwrap();
     let second = Project::new().recipe(RECIPE);
     assert_eq!(made(&shared.build(&second, &["tool"]).success()), ["tool"]);
 }
@@ -115,7 +115,7 @@ fn trusted_keys_that_disagree_are_reported_with_both_names() {
     let (ours, theirs) = (trace.outputs[&OutputName::out()].clone(), "/kiln/store/zzz0pkn2fan0wl15k96v2md0n20vgdrp-app".parse().unwrap());
     trace.outputs.insert(OutputName::out(), theirs);
     let place = shared.traces_of("app").with_file_name("audit-1");
-    fs::write(place, write_traces(&[SignedTrace::new(trace, &other)])).unwrap();
+    fs::write(place, write_traces(&[SignedTrace::new(trace, &other)]).unwrap()).unwrap();
     let second = Project::new().recipe(RECIPE);
     let outcome = shared.build(&second, &["app", "--trusted-key", &other.public().to_string()]).success();
     let finding = outcome.json()["disagreements"][0].clone();

@@ -28,7 +28,7 @@ fn served() -> (Served, super::Entry) {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, bytes).unwrap();
         };
-        lay(EntryName::traces(&resolved, key.name()), write_traces(&[SignedTrace::new(trace, &key)]));
+        lay(EntryName::traces(&resolved, key.name()), write_traces(&[SignedTrace::new(trace, &key)]).unwrap());
         lay(EntryName::log(&resolved, key.name()), zstd::encode_all(&b"compiling <b>things</b>\ndone\n"[..], 3).unwrap());
     });
     let mut client = served.client();

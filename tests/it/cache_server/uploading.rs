@@ -137,7 +137,7 @@ fn trace(level: SandboxLevel, key: &SecretKey, of: &Entry) -> (DerivationHash, V
     let resolved = DerivationHash(Sha256::of("resolved"));
     let outputs = [(OutputName::out(), of.path.clone())].into();
     let trace = BuildTrace { resolved, outputs, system: "x86_64-linux".into(), level };
-    (resolved, write_traces(&[SignedTrace::new(trace, key)]))
+    (resolved, write_traces(&[SignedTrace::new(trace, key)]).unwrap())
 }
 
 #[test]
@@ -161,6 +161,29 @@ fn statements_are_taken_from_trusted_keys_about_sealed_builds_only() {
     assert_eq!(put(&own, &good), 201, "again");
     assert_eq!(client.ask("GET", &own, "").body, good);
     assert_eq!(client.ask("GET", &own, "").header("Cache-Control"), Some("no-cache"));
+}
+
+#[test]
+fn of_two_that_would_be_the_first_one_is_told_that_it_was_not() {
+    let key = SecretKey::generate("team-1".parse().unwrap()).unwrap();
+    let (served, tokens) = server(&["--trusted-key", &key.public().to_string()]);
+    let (resolved, first) = trace(SandboxLevel::Strict, &key, &entry("one", b"1", &[]));
+    let (_, second) = trace(SandboxLevel::Strict, &key, &entry("two", b"2", &[]));
+    let path = format!("/{}", EntryName::traces(&resolved, key.name()));
+    let mut slow = served.client();
+    let condition = "If-None-Match: *\r\n";
+    let length = second.len();
+    // It has looked, and found nothing, once it asks for the body.
+    slow.send(format!(
+        "PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n{condition}{}\r\n",
+        tokens.push
+    ));
+    assert_eq!(slow.reply_head().status, 100);
+    let mut quick = served.client();
+    assert_eq!(quick.put(&path, &format!("{condition}{}", tokens.push), &first).status, 201);
+    slow.send(&second);
+    assert_eq!(slow.reply().status, 412);
+    assert_eq!(quick.ask("GET", &path, "").body, first);
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn traces_stay_unless_they_are_to_go_with_their_outputs() {
         let outputs = BTreeMap::from([(OutputName::out(), output.clone())]);
         let trace = BuildTrace { resolved, outputs, system: "x86_64-linux".into(), level: SandboxLevel::Strict };
         let entry = EntryName::traces(&resolved, key.public().name());
-        cache.put(entry.as_str(), write_traces(&[SignedTrace::new(trace, &key)]));
+        cache.put(entry.as_str(), write_traces(&[SignedTrace::new(trace, &key)]).unwrap());
         cache.put(EntryName::log(&resolved, key.public().name()).as_str(), b"log");
         cache.age(EntryName::log(&resolved, key.public().name()).as_str(), 90 * DAY);
         cache.age(entry.as_str(), 90 * DAY);

@@ -154,7 +154,7 @@ fn statements_are_about_their_own_names_and_signed_by_who_they_say() {
         SignedTrace::new(BuildTrace { resolved, outputs, system: "x86_64-linux".into(), level }, key)
     };
     let put = |name: &str, key: &str, traces: &[SignedTrace]| {
-        cache.put(&format!("kiln/traces/{}/{key}", Sha256::of(name)), write_traces(traces));
+        cache.put(&format!("kiln/traces/{}/{key}", Sha256::of(name)), write_traces(traces).unwrap());
     };
     put("good", "team-1", &[signed("good", &key, SandboxLevel::Strict)]);
     let trusted = || VerifyOptions { keys: vec![key.public()], ..VerifyOptions::default() };
