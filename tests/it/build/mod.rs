@@ -10,3 +10,4 @@ mod rebuild;
 mod reports;
 mod scheduling;
 mod sharing;
+mod signals;
