@@ -63,6 +63,9 @@ pub enum StepError {
     /// The user stopped the build.
     #[error("stopped")]
     Stopped,
+    /// The worker panicked.
+    #[error("kiln itself failed, which is a fault of kiln: {0}")]
+    Panicked(String),
     /// The derivation is for another system.
     #[error("it is for {wanted}, and this machine is {here}")]
     OtherSystem {

@@ -1,6 +1,7 @@
 //! Registers what steps have staged, many at once: a batch gathers for a moment, and while it reaches the disk the next one gathers. Steps go on
 //! meanwhile, as they can read what is staged; only the end of the build waits. What a killed build loses is the last moment's work.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -29,7 +30,14 @@ impl<'scope> Registrar<'scope> {
     /// Starts it. If a batch cannot be registered, it asks the build to stop.
     pub(super) fn start<'env>(scope: &'scope Scope<'scope, 'env>, store: &'env Store, stop: Stop) -> Self {
         let (queue, incoming) = sync_channel(QUEUE);
-        let thread = scope.spawn(move || work(store, &incoming).inspect_err(|_| stop.request()));
+        let thread = scope.spawn(move || {
+            // Not only an error: a panic, too, leaves nobody to register what comes.
+            let outcome = catch_unwind(AssertUnwindSafe(|| work(store, &incoming)));
+            if !matches!(outcome, Ok(Ok(()))) {
+                stop.request();
+            }
+            outcome.unwrap_or_else(|panic| resume_unwind(panic))
+        });
         Self { queue, thread }
     }
 
@@ -47,7 +55,7 @@ impl<'scope> Registrar<'scope> {
         drop(self.queue);
         match self.thread.join() {
             Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
+            Err(panic) => resume_unwind(panic),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Threads are started when there is work for them; a build that has nothing to do starts none.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
@@ -245,7 +246,9 @@ impl<'scope, 'env> Pool<'scope, 'env> {
             loop {
                 let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 let Ok((id, step, waiting)) = job else { return };
-                let result = workshop.run(id, &step, waiting);
+                // A worker that is gone would be waited for.
+                let run = AssertUnwindSafe(|| workshop.run(id, &step, waiting));
+                let result = catch_unwind(run).unwrap_or_else(|panic| Err(workshop.panicked(id, &step, &*panic)));
                 if answer.send((step, result)).is_err() {
                     return;
                 }
@@ -255,5 +258,64 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         thread.spawn_scoped(self.scope, work).map_err(|error| BuildError::Threads(error.to_string()))?;
         self.threads += 1;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::build::Options;
+    use crate::build::error::StepError;
+    use crate::build::event::Reporter;
+    use crate::build::source::Sources;
+    use crate::build::stop::Stop;
+    use crate::model::{Builder, BuiltinBuilder, Derivation, Hints, Node, OutputName, OutputPolicy, SandboxLevel};
+    use crate::sandbox::Limits;
+    use crate::store::Store;
+
+    /// Stands for anything that may panic on a worker's thread.
+    struct Panics;
+
+    impl Reporter for Panics {
+        fn report(&self, event: &Event<'_>) {
+            assert!(!matches!(event, Event::Started { .. }), "made to fail");
+        }
+    }
+
+    fn build_with_a_panic() -> Report {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut graph = DerivationGraph::default();
+        let outputs = BTreeMap::from([(OutputName::out(), OutputPolicy::default())]);
+        let builder = Builder::Builtin(BuiltinBuilder { kind: "test/1".into(), arguments: "x".into() });
+        let derivation = Derivation::new("x".parse().unwrap(), "x".into(), BTreeMap::new(), outputs, builder);
+        let hash = derivation.hash().unwrap();
+        graph.add(Node { hash, derivation, hints: Hints::default() }).unwrap();
+        let options = Options {
+            jobs: 2,
+            cores: 1,
+            keep_going: false,
+            timeout: None,
+            silence: None,
+            level: SandboxLevel::Strict,
+            limits: Limits::default(),
+            stop: Stop::default(),
+        };
+        let (sources, no_fetcher) = (Sources::new(dir.path()), || unreachable!("nothing is fetched"));
+        let workshop = Workshop::new(&store, &sources, &no_fetcher, &Panics, &options);
+        build(&workshop, &graph, &[Input::Output { derivation: hash, output: OutputName::out() }], &[]).unwrap()
+    }
+
+    #[test]
+    fn a_worker_that_panics_fails_its_step_and_the_build_ends() {
+        let (ended, end) = mpsc::channel();
+        std::thread::spawn(move || ended.send(build_with_a_panic()));
+        let report = end.recv_timeout(Duration::from_secs(60)).expect("the build ends");
+        let [failure] = &report.failures[..] else { panic!("{:?}", report.failures) };
+        assert!(matches!(&failure.error, StepError::Panicked(why) if why == "made to fail"), "{failure:?}");
     }
 }

@@ -125,6 +125,14 @@ impl<'a> Workshop<'a> {
         result
     }
 
+    /// What became of a step whose worker panicked: its sandbox and its locks are gone with the worker's stack.
+    pub fn panicked(&self, id: StepId, step: &Step, panic: &(dyn std::any::Any + Send)) -> Box<StepFailure> {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let failure = failure(step, StepError::Panicked(text.unwrap_or("no reason given").to_owned()));
+        self.reporter.report(&Event::Failed { id, failure: &failure });
+        failure
+    }
+
     /// The closure of `paths` among valid and staged objects.
     ///
     /// # Errors

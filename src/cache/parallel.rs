@@ -41,7 +41,10 @@ fn until_error<T: Send, E: Send>(
         while !failed.load(Ordering::Relaxed)
             && let Some(item) = next()
         {
-            if let Err(error) = work(item) {
+            let guard = FailedByPanic(&failed);
+            let outcome = work(item);
+            std::mem::forget(guard);
+            if let Err(error) = outcome {
                 failed.store(true, Ordering::Relaxed);
                 failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
@@ -55,6 +58,15 @@ fn until_error<T: Send, E: Send>(
         run();
     });
     failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// Dropped by a panic, it keeps the other threads from beginning anything more.
+struct FailedByPanic<'a>(&'a AtomicBool);
+
+impl Drop for FailedByPanic<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Runs `work` for every item, and gives the results in the items' order.
@@ -110,6 +122,21 @@ mod tests {
         };
         assert_eq!(until_error(0..100_000, 4, work), Err(10));
         assert!(*done.lock().unwrap() < 100_000);
+    }
+
+    #[test]
+    fn a_panic_ends_it_too() {
+        let done = Mutex::new(0);
+        let work = |item: u32| {
+            *done.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            assert!(item != 10, "eleven");
+            // The others are still at it when the panic has been reported.
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            Ok::<(), CacheError>(())
+        };
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| until_error(0..10_000, 4, work)));
+        assert!(outcome.is_err());
+        assert!(*done.lock().unwrap_or_else(PoisonError::into_inner) < 10_000);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::session::{self, Globals, Lowering, ParamArgs};
 use super::ui::{self, DIM, GREEN, YELLOW, paint, table};
-use super::{Exit, failure};
+use super::{Exit, failure, signals};
 
 /// Build targets
 #[derive(Debug, clap::Args)]
@@ -106,8 +106,6 @@ impl BuildArgs {
     /// If the signal cannot be caught.
     pub fn options(&self) -> Result<Options, Failure> {
         let machine = std::thread::available_parallelism().map_or(1, usize::from);
-        let stop = Stop::default();
-        stop_on_signals(&stop)?;
         Ok(Options {
             jobs: self.jobs.map_or(machine, usize::from),
             cores: self.cores.map_or(machine, usize::from),
@@ -116,24 +114,9 @@ impl BuildArgs {
             silence: self.silence,
             level: self.level(),
             limits: Limits { memory_bytes: self.memory.map(|mib| mib << 20), processes: self.processes, ..Limits::default() },
-            stop,
+            stop: signals::stop(),
         })
     }
-}
-
-/// Requests a stop when the user does.
-///
-/// # Errors
-/// If the signals cannot be caught.
-pub fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The second one ends kiln at once: the sandboxes die with it, and the store stays whole.
-        let armed = signal_hook::flag::register_conditional_shutdown(signal, i32::from(exit::INTERRUPTED), stop.flag());
-        armed
-            .and_then(|_| signal_hook::flag::register(signal, stop.flag()))
-            .map_err(|error| Failure::new(format!("cannot catch signals: {error}")))?;
-    }
-    Ok(())
 }
 
 /// One line of the result.
@@ -228,7 +211,7 @@ pub fn realise(
     let workshop = Workshop::new(store, &lowering.sources, &fetcher, reporter, &options).with_caches(substituter.as_ref());
     let report = build::build(&workshop, &lowering.lowered.graph, goals, forced)?;
     if options.stop.is_requested() {
-        return Err(Failure::new("stopped; what was finished is kept").code(exit::INTERRUPTED));
+        return Err(signals::stopped());
     }
     fail_if_any(lowering, report)
 }

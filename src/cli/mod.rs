@@ -20,6 +20,7 @@ mod run;
 mod session;
 mod shell;
 mod show;
+mod signals;
 mod store;
 mod ui;
 
@@ -83,6 +84,14 @@ pub fn main() -> u8 {
 
 fn dispatch(cli: &Cli) -> Exit {
     let globals = &cli.globals;
+    // A server ends its connections first.
+    if !matches!(cli.command, Command::Cache(cache::Command::Serve(_))) {
+        signals::watch(globals.json)?;
+        let ui = globals.ui();
+        crate::fsio::announce_waiting(move |path| {
+            ui.note(format!("waiting for another process, which holds the lock `{}`", path.display()))
+        });
+    }
     match &cli.command {
         Command::Eval(args) => eval::run(globals, args),
         Command::Show(args) => show::run(globals, args),

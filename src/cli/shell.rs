@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::build::event::Silent;
 use crate::build::outputs::{ScratchLayout, scratch_paths};
 use crate::build::plan::{Realise, Reason};
+use crate::build::stop::LOOK;
 use crate::build::{Options, Workshop};
 use crate::fsio::IoResultExt;
 use crate::model::{Builder, Input, Node, ResolvedDerivation, ScriptBuilder, StorePath};
@@ -16,7 +17,7 @@ use crate::store::Store;
 use super::build::{BuildArgs, realise};
 use super::failure::Failure;
 use super::session::{self, Globals, Lowering, ParamArgs};
-use super::{Exit, exit};
+use super::{Exit, exit, signals};
 
 /// Open the sandbox of a build
 #[derive(Debug, clap::Args)]
@@ -122,7 +123,9 @@ fn shell_of(store: &Store, script: &ScriptBuilder<StorePath>) -> String {
 /// Runs a sandbox here: at this terminal, or with standard input as it is. Gives its exit code.
 fn run_here(spec: &SandboxSpec) -> Exit {
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
-        return Ok(exit_code(&run_at_terminal(spec, spawn)?));
+        let stop = signals::stop();
+        let ended = run_at_terminal(spec, stop.as_flag(), spawn)?;
+        return if stop.is_requested() { Err(signals::stopped()) } else { Ok(exit_code(&ended)) };
     }
     let stdin = std::io::stdin().as_fd().try_clone_to_owned().at("copy", "standard input")?;
     run_with_input(spec, stdin)
@@ -135,7 +138,16 @@ fn run_here(spec: &SandboxSpec) -> Exit {
 pub fn run_with_input(spec: &SandboxSpec, stdin: OwnedFd) -> Exit {
     let stdout = std::io::stdout().as_fd().try_clone_to_owned().at("copy", "standard output")?;
     let stderr = std::io::stderr().as_fd().try_clone_to_owned().at("copy", "standard error")?;
-    Ok(exit_code(&spawn(spec, Stdio3 { stdin: Some(stdin), stdout, stderr })?.wait()?))
+    let stop = signals::stop();
+    let mut running = spawn(spec, Stdio3 { stdin: Some(stdin), stdout, stderr })?;
+    while !running.ended_within(LOOK)? {
+        if stop.is_requested() {
+            running.kill();
+            running.wait()?;
+            return Err(signals::stopped());
+        }
+    }
+    Ok(exit_code(&running.wait()?))
 }
 
 /// The exit code for a command that ended in a sandbox; for a signal 128 and its number, as shells have it.

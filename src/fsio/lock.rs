@@ -2,6 +2,8 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use super::{IoResultExt, PathError};
 
@@ -12,6 +14,20 @@ pub enum LockKind {
     Shared,
     /// Nobody.
     Exclusive,
+}
+
+/// How long a wait needs no announcement.
+const UNNOTICED: Duration = Duration::from_millis(500);
+
+/// How often a lock is tried until then.
+const AGAIN: Duration = Duration::from_millis(5);
+
+/// What is told of the locks that this process waits for.
+static WAITING: OnceLock<Box<dyn Fn(&Path) + Send + Sync>> = OnceLock::new();
+
+/// Has `announce` called with the path of each lock that [`FileLock::take`] waits for longer than a moment. Only the first call counts.
+pub fn announce_waiting(announce: impl Fn(&Path) + Send + Sync + 'static) {
+    let _ = WAITING.set(Box::new(announce));
 }
 
 /// A held lock; dropping it lets go.
@@ -38,6 +54,12 @@ impl FileLock {
     /// # Errors
     /// If the lock file cannot be made.
     pub fn take(path: &Path, kind: LockKind) -> Result<Self, PathError> {
+        if let Some(lock) = Self::take_soon(path, kind)? {
+            return Ok(lock);
+        }
+        if let Some(announce) = WAITING.get() {
+            announce(path);
+        }
         let file = Self::open(path)?;
         let taken = match kind {
             LockKind::Shared => file.lock_shared(),
@@ -45,6 +67,18 @@ impl FileLock {
         };
         taken.at("lock", path)?;
         Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Takes the lock if it gets free before anybody would wonder.
+    fn take_soon(path: &Path, kind: LockKind) -> Result<Option<Self>, PathError> {
+        let start = Instant::now();
+        loop {
+            let taken = Self::try_take(path, kind)?;
+            if taken.is_some() || start.elapsed() > UNNOTICED {
+                return Ok(taken);
+            }
+            std::thread::sleep(AGAIN);
+        }
     }
 
     /// Takes the lock if it is free now; `None` if somebody holds it.

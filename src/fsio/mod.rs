@@ -9,5 +9,5 @@ mod range_lock;
 
 pub use atomic::{sync_dir, sync_file_system, write_atomically};
 pub use error::{IoResultExt, PathError, is_disk_full};
-pub use lock::{FileLock, LockKind};
+pub use lock::{FileLock, LockKind, announce_waiting};
 pub use range_lock::RangeLock;

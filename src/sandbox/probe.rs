@@ -1,10 +1,15 @@
 //! What this machine allows: the checks of `kiln doctor`.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use nix::sys::utsname::uname;
 
-use super::{HostIdentity, Layer, cgroup, child, hint, namespaces};
+use super::spawn::system;
+use super::{BUILD_PATH, HostIdentity, Layer, Limits, SandboxError, SandboxSpec, Stdio3, cgroup, child, hint, namespaces, spawn};
+use crate::model::SandboxLevel;
 
 /// One check of this machine.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -21,12 +26,13 @@ pub struct Check {
     pub fix: Option<String>,
 }
 
-/// Tries every layer and extra, each by itself.
+/// Tries every layer and extra, each by itself, and then all of them as a build does.
 pub fn probe() -> Vec<Check> {
     let mut checks = vec![kernel(), user()];
     checks.extend(namespaces::each().map(|(layer, outcome)| layer_check(layer, outcome)));
     checks.push(layer_check(Layer::Proc, child::try_proc()));
     checks.push(layer_check(Layer::Filter, child::try_filter()));
+    checks.push(whole());
     checks.push(landlock());
     checks.push(cgroup_limits());
     checks
@@ -60,6 +66,47 @@ fn layer_check(layer: Layer, outcome: nix::Result<()>) -> Check {
         Err(errno) => (errno.desc().to_owned(), hint::for_failure(layer, errno as i32)),
     };
     Check { name: layer.name().to_owned(), ok: outcome.is_ok(), required: true, detail, fix }
+}
+
+/// Enters the very sandbox of a build: with an empty root, in which the program is the only thing that cannot be had.
+fn whole() -> Check {
+    let (ok, detail, fix) = match enter_empty() {
+        Err(SandboxError::Execute { .. }) => (true, "can be entered".to_owned(), None),
+        Ok(()) => (false, "it ran a program that is not there".to_owned(), None),
+        Err(SandboxError::Layer { hint: Some(hint), layer, step, errno }) => {
+            let error = SandboxError::Layer { hint: None, layer, step, errno };
+            (false, error.to_string(), Some(hint))
+        }
+        Err(error) => (false, error.to_string(), None),
+    };
+    let fix = fix.or_else(|| (!ok).then(|| "run kiln as another user, or where fewer of its privileges are taken away".to_owned()));
+    Check { name: "a build's sandbox".into(), ok, required: true, detail, fix }
+}
+
+fn enter_empty() -> Result<(), SandboxError> {
+    let scratch = tempfile::tempdir().map_err(system("make a scratch directory"))?;
+    let directory = |name: &str| -> Result<PathBuf, SandboxError> {
+        let path = scratch.path().join(name);
+        fs::create_dir(&path).map_err(system("make a scratch directory"))?;
+        Ok(path)
+    };
+    let spec = SandboxSpec {
+        root: directory("root")?,
+        binds: Vec::new(),
+        store_dir: directory("store")?,
+        build_dir: directory("build")?,
+        tmp_dir: directory("tmp")?,
+        script: None,
+        argv: vec!["/nothing".to_owned()],
+        env: BTreeMap::new(),
+        cwd: PathBuf::from(BUILD_PATH),
+        level: SandboxLevel::Strict,
+        host: HostIdentity::for_this_process(),
+        limits: Limits::default(),
+        terminal: false,
+    };
+    let null = || fs::File::options().write(true).open("/dev/null").map(OwnedFd::from).map_err(system("open /dev/null"));
+    spawn(&spec, Stdio3 { stdin: None, stdout: null()?, stderr: null()? })?.wait().map(drop)
 }
 
 fn landlock() -> Check {

@@ -41,7 +41,7 @@ pub struct Stdio3 {
     pub stderr: OwnedFd,
 }
 
-/// A sandbox in which the builder is running. Dropping it ends every process in it.
+/// A sandbox in which the builder is running. Dropping it ends every process in it; the fields are dropped in their order.
 #[derive(Debug)]
 pub struct RunningSandbox {
     first: FirstProcess,
@@ -121,18 +121,20 @@ pub fn spawn_program(program: &Path, spec: &SandboxSpec, stdio: Stdio3) -> Resul
     extras.push(outcome_of(Layer::Cgroup, &cgroup));
     let layers = namespaces.outcomes().into_iter().chain(extras).collect();
     let mapped = mapped.paths.into_iter().map(MappedPath).collect();
-    let cgroup = cgroup.ok();
+    // From here on, whatever goes wrong, the child is reaped before its control group is removed: a group that is in use would stay.
+    let running = RunningSandbox { first: child, control, layers: Vec::new(), cgroup: cgroup.ok() };
+    let control = &running.control;
     let mut spec = spec.clone();
-    if cgroup.is_some() {
+    if running.cgroup.is_some() {
         (spec.limits.memory_bytes, spec.limits.processes) = (None, None);
     }
     let program = spec.argv.first().cloned().unwrap_or_default();
 
     // If the child has died this fails too, but then its report or its end says more.
-    let sent = wire::send(&control, &Order { spec, layers, mapped, keep_input, switch_user });
-    let report = wire::receive::<Report>(&control).map_err(system("read the sandbox's report"))?;
+    let sent = wire::send(control, &Order { spec, layers, mapped, keep_input, switch_user });
+    let report = wire::receive::<Report>(control).map_err(system("read the sandbox's report"))?;
     match report {
-        Some(Report::Started { layers }) => Ok(RunningSandbox { first: child, control, layers, cgroup }),
+        Some(Report::Started { layers }) => Ok(RunningSandbox { layers, ..running }),
         Some(Report::Failed(Failure { layer, step, errno })) => {
             Err(SandboxError::Layer { layer, step, errno, hint: hint::for_failure(layer, errno) })
         }

@@ -6,9 +6,10 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::pty::{OpenptyResult, Winsize, openpty};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::{read, write};
@@ -16,12 +17,16 @@ use nix::unistd::{read, write};
 use super::spawn::system;
 use super::{RunningSandbox, SandboxError, SandboxExit, SandboxSpec, Stdio3, sys};
 
-/// Runs a sandbox at the terminal that standard input is; returns when its command has ended. `start` is [`super::spawn()`].
+/// How often a stop is looked for, in milliseconds.
+const LOOK: u8 = 100;
+
+/// Runs a sandbox at the terminal that standard input is; returns when its command has ended, or was ended because of `stop`. `start` is [`super::spawn()`].
 ///
 /// # Errors
 /// If standard input is no terminal, or the sandbox cannot be started or waited for.
 pub fn run_at_terminal(
     spec: &SandboxSpec,
+    stop: &AtomicBool,
     start: impl FnOnce(&SandboxSpec, Stdio3) -> Result<RunningSandbox, SandboxError>,
 ) -> Result<SandboxExit, SandboxError> {
     let (stdin, stdout) = (io::stdin(), io::stdout());
@@ -37,7 +42,7 @@ pub fn run_at_terminal(
     let running = start(&spec, stdio)?;
     let relayed = {
         let _raw = RawMode::set(stdin.as_fd(), modes).map_err(|errno| system("change the terminal's mode")(errno.into()))?;
-        relay(&running, stdin.as_fd(), stdout.as_fd(), &master, &resized)
+        relay(&running, stdin.as_fd(), stdout.as_fd(), &master, &resized, stop)
     };
     signal_hook::low_level::unregister(handler);
     if let Err(errno) = relayed {
@@ -55,6 +60,7 @@ fn relay(
     output: BorrowedFd<'_>,
     master: &OwnedFd,
     resized: &UnixStream,
+    stop: &AtomicBool,
 ) -> nix::Result<()> {
     let mut input_open = true;
     loop {
@@ -66,7 +72,11 @@ fn relay(
         if input_open {
             fds.push(PollFd::new(input, PollFlags::POLLIN));
         }
-        match poll(&mut fds, PollTimeout::NONE) {
+        match poll(&mut fds, LOOK) {
+            _ if stop.load(Ordering::SeqCst) => {
+                running.kill();
+                return Ok(());
+            }
             Ok(_) => {}
             Err(Errno::EINTR) => continue,
             Err(errno) => return Err(errno),

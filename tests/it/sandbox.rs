@@ -49,6 +49,11 @@ fn names_personality_and_limits_are_fixed() {
     assert_eq!(prints("uname -n; cat /proc/sys/kernel/hostname"), "localhost\nlocalhost\n");
     assert_eq!(prints("cat /proc/self/personality"), "00040000\n");
     assert_eq!(prints("ulimit -c; ulimit -s; ulimit -n; umask"), "0\n8192\n1024\n0022\n");
+    let limits = prints("cat /proc/self/limits");
+    for (limit, value) in [("Max processes", "4096"), ("Max pending signals", "4096"), ("Max msgqueue size", "819200")] {
+        let line = limits.lines().find(|line| line.starts_with(limit)).unwrap();
+        assert_eq!(line[limit.len()..].split_whitespace().take(2).collect::<Vec<_>>(), [value, value], "{limits}");
+    }
     assert_eq!(prints("env"), "PATH=/usr/bin:/bin\nPWD=/build\n");
 }
 

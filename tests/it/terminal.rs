@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
 
 use kiln::sandbox::{Stdio3, run_at_terminal, spawn_program};
 use nix::pty::{OpenptyResult, openpty};
@@ -64,7 +65,7 @@ fn typing_into_the_terminal_succeeds_outside_and_is_refused_inside() {
 #[ignore = "part of another test"]
 fn at_terminal() {
     let sealed = Sealed::command(&["/bin/sh"]);
-    let exit = run_at_terminal(&sealed.spec, |spec, stdio| spawn_program(kiln(), spec, stdio)).unwrap();
+    let exit = run_at_terminal(&sealed.spec, &AtomicBool::new(false), |spec, stdio| spawn_program(kiln(), spec, stdio)).unwrap();
     assert_eq!(exit.code, Some(3));
 }
 

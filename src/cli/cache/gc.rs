@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use crate::build::Stop;
 use crate::cache::keep::{Budget, CollectOptions, CollectReport, collect};
 use crate::cli::errors::elsewhere;
 use crate::cli::failure::Failure;
 use crate::cli::session::Globals;
 use crate::cli::ui::bytes;
-use crate::cli::{Exit, exit};
+use crate::cli::{Exit, exit, signals};
 
 use super::open;
 
@@ -46,14 +45,8 @@ pub struct Args {
 /// If the cache cannot be read or written.
 pub fn run(globals: &Globals, args: &Args) -> Exit {
     let backend = open::backend(globals, &args.url)?;
-    let stop = Stop::default();
-    let flag = stop.flag();
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The first one ends the collection between two removals, so that the next need not wait; the second ends kiln.
-        signal_hook::flag::register_conditional_shutdown(signal, i32::from(exit::INTERRUPTED), flag.clone())
-            .and_then(|_| signal_hook::flag::register(signal, flag.clone()))
-            .map_err(|error| Failure::new(format!("cannot catch signals: {error}")))?;
-    }
+    // The first signal ends the collection between two removals, so that the next one need not wait.
+    let flag = signals::stop_that_finishes().flag();
     let options = CollectOptions {
         budget: Budget { older_than: args.older_than, max_size: args.max_size, keep_last: args.keep_last },
         grace: args.grace,

@@ -9,7 +9,7 @@ use crate::cache::{CacheSet, Pulled, Puller};
 use crate::cli::failure::Failure;
 use crate::cli::session::{self, Globals, ParamArgs};
 use crate::cli::ui::{DIM, GREEN, bytes, paint};
-use crate::cli::{Exit, build, exit};
+use crate::cli::{Exit, exit, signals};
 use crate::model::StorePath;
 use crate::store::Store;
 
@@ -47,8 +47,7 @@ struct Outcome {
 pub fn run(globals: &Globals, args: &Args) -> Exit {
     let start = Instant::now();
     let store = globals.open_store()?;
-    let stop = Stop::default();
-    build::stop_on_signals(&stop)?;
+    let stop = signals::stop();
     let caches = Opener::new(globals, &stop)?.sources(&args.from, &args.trust)?;
     if caches.is_empty() {
         return Err(

@@ -13,7 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::info::known_path;
 use crate::cli::session::{self, Globals, ParamArgs};
 use crate::cli::ui::{self, DIM, GREEN, Ui, bytes, paint};
-use crate::cli::{Exit, build, exit};
+use crate::cli::{Exit, exit, signals};
 use crate::model::StorePath;
 use crate::store::Store;
 
@@ -87,8 +87,7 @@ struct Outcome {
 pub fn run(globals: &Globals, args: &Args) -> Exit {
     let start = Instant::now();
     let store = globals.open_existing_store()?;
-    let stop = Stop::default();
-    build::stop_on_signals(&stop)?;
+    let stop = if args.follow { signals::stop_that_finishes() } else { signals::stop() };
     // A follower that is stopped sends what is finished; a push ends where it is.
     let never = Stop::default();
     let ends = if args.follow { &never } else { &stop };

@@ -9,6 +9,9 @@ use crate::sandbox::{Layer, Limits};
 
 const MIB: u64 = 1 << 20;
 
+/// Processes and threads, where the spec says nothing: the kernel's own default depends on the machine's memory.
+const PROCESSES: u64 = 4096;
+
 /// Sets them. A hard limit that already is lower stays.
 pub(super) fn set(limits: &Limits) -> Result<(), Failure> {
     let fixed = [
@@ -17,6 +20,7 @@ pub(super) fn set(limits: &Limits) -> Result<(), Failure> {
         (Resource::RLIMIT_STACK, 8 * MIB, RLIM_INFINITY),
         (Resource::RLIMIT_MEMLOCK, 8 * MIB, 8 * MIB),
         (Resource::RLIMIT_MSGQUEUE, 819_200, 819_200),
+        (Resource::RLIMIT_SIGPENDING, 4096, 4096),
         (Resource::RLIMIT_NICE, 0, 0),
         (Resource::RLIMIT_RTPRIO, 0, 0),
         (Resource::RLIMIT_CPU, RLIM_INFINITY, RLIM_INFINITY),
@@ -26,11 +30,10 @@ pub(super) fn set(limits: &Limits) -> Result<(), Failure> {
         lower(resource, soft, hard)?;
     }
     for (resource, limit) in [
-        (Resource::RLIMIT_DATA, limits.memory_bytes),
-        (Resource::RLIMIT_NPROC, limits.processes),
-        (Resource::RLIMIT_FSIZE, limits.file_bytes),
+        (Resource::RLIMIT_DATA, limits.memory_bytes.unwrap_or(RLIM_INFINITY)),
+        (Resource::RLIMIT_NPROC, limits.processes.unwrap_or(PROCESSES)),
+        (Resource::RLIMIT_FSIZE, limits.file_bytes.unwrap_or(RLIM_INFINITY)),
     ] {
-        let limit = limit.unwrap_or(RLIM_INFINITY);
         lower(resource, limit, limit)?;
     }
     Ok(())

@@ -11,3 +11,4 @@ mod repairing;
 mod reports;
 mod scheduling;
 mod sharing;
+mod signals;

@@ -166,3 +166,18 @@ fn where_no_store_is_reading_commands_say_so_and_make_none() {
     }
     assert!(!project.store().exists());
 }
+
+/// User 0 of a namespace, as in a container with fewer capabilities: namespaces can be made there, and no map of users written.
+#[test]
+fn doctor_tries_what_a_build_does() {
+    let project = Project::new().recipe(SIMPLE);
+    let without_map = |args: &str| {
+        let mut command = project.program("/usr/bin/unshare");
+        let kiln = crate::support::kiln().to_str().unwrap();
+        command.args(["-Ur", "/usr/bin/setpriv", "--bounding-set", "-setfcap", kiln]).args(args.split(' '));
+        Running::start(command).wait()
+    };
+    without_map("build small").code(3).stderr_has("the user namespace layer failed");
+    without_map("doctor").code(3).stdout_has("missing  a build's sandbox").stdout_has("builds cannot be sealed here");
+    project.kiln(["doctor"]).success().stdout_has("ok       a build's sandbox");
+}
