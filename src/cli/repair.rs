@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::build::{BuildError, Stop, StoreKnowledge, repair};
+use crate::build::{BuildError, StoreKnowledge, repair};
 use crate::cache::Puller;
 use crate::cli::build::{self, BuildArgs};
 use crate::cli::cache::open::Opener;
@@ -17,6 +17,7 @@ use crate::store::{Problem, Registration, Store, VerifyOptions, VerifyReport};
 use super::exit;
 use super::failure::Failure;
 use super::session::{self, Globals, Lowering, ParamArgs};
+use super::signals;
 use super::ui::harmless;
 
 /// What a repair came to.
@@ -58,8 +59,7 @@ pub fn repair(globals: &Globals, store: &Store, params: &ParamArgs, how: &BuildA
 
 impl Repair<'_> {
     fn from_caches(&mut self) -> Result<(), Failure> {
-        let stop = Stop::default();
-        build::stop_on_signals(&stop)?;
+        let stop = signals::stop();
         let caches = Opener::new(self.globals, &stop)?.caches(self.how.caches())?;
         if caches.is_empty() {
             return Ok(());
@@ -70,7 +70,7 @@ impl Repair<'_> {
                 self.globals.ui().note(format!("note: {}", harmless(&error.to_string())));
             }
             if stop.is_requested() {
-                return Err(Failure::new("stopped; what was mended stays so").code(exit::INTERRUPTED));
+                return Err(signals::stopped());
             }
             self.settle(&path)?;
         }
