@@ -45,10 +45,10 @@ struct Repair<'a> {
 pub fn repair(globals: &Globals, store: &Store, params: &ParamArgs, how: &BuildArgs, report: &VerifyReport) -> Result<Repaired, Failure> {
     let left = report.problems.iter().map(Problem::path).cloned().collect();
     let mut repair = Repair { globals, store, how, left, repaired: Repaired::default() };
-    repair.from_caches()?;
+    repair.ask_caches()?;
     let project = if repair.left.is_empty() { None } else { repair.lower(params)? };
     if let Some(lowering) = project {
-        repair.from_project(&lowering)?;
+        repair.make_again(&lowering)?;
         std::mem::forget(lowering);
     }
     for path in std::mem::take(&mut repair.left) {
@@ -58,7 +58,7 @@ pub fn repair(globals: &Globals, store: &Store, params: &ParamArgs, how: &BuildA
 }
 
 impl Repair<'_> {
-    fn from_caches(&mut self) -> Result<(), Failure> {
+    fn ask_caches(&mut self) -> Result<(), Failure> {
         let stop = signals::stop();
         let caches = Opener::new(self.globals, &stop)?.caches(self.how.caches())?;
         if caches.is_empty() {
@@ -87,7 +87,7 @@ impl Repair<'_> {
         session::lower_evaluated(evaluation, &all).map(Some)
     }
 
-    fn from_project(&mut self, lowering: &Lowering) -> Result<(), Failure> {
+    fn make_again(&mut self, lowering: &Lowering) -> Result<(), Failure> {
         for path in self.left.clone().iter().filter(|path| lowering.sources.holds(path)) {
             match lowering.sources.stage(path, self.store) {
                 Ok(staged) => self.store.register(&Registration { objects: vec![staged], ..Registration::default() })?,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::archive::{self, Limits};
-use crate::fsio::IoResultExt;
+use crate::fsio::{IoResultExt, create_folder_of};
 use crate::model::{PathInfo, StoreName, StorePath};
 use crate::store::{LinkState, OutLink, Pin, Problem, References, Store, StoreError, VerifyOptions, VerifyReport};
 
@@ -363,6 +363,7 @@ fn dump(globals: &Globals, args: &DumpArgs) -> Exit {
 }
 
 fn restore(args: &RestoreArgs) -> Exit {
+    create_folder_of(&args.dest)?;
     archive::restore(&mut std::io::stdin().lock(), &args.dest, &Limits::default())
         .map_err(|error| elsewhere(StoreError::from(error).into(), format_args!("`{}`", args.dest.display())))?;
     Ok(exit::OK)

@@ -19,6 +19,17 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), PathError> {
     sync_dir(parent)
 }
 
+/// Makes the folder that `path` is to be written into, with those above it, if it is not there.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn create_folder_of(path: &Path) -> Result<(), PathError> {
+    match path.parent() {
+        Some(folder) => std::fs::create_dir_all(folder).at("create", folder),
+        None => Ok(()),
+    }
+}
+
 /// Makes the entries of a directory durable.
 ///
 /// # Errors

@@ -22,8 +22,10 @@ const UNNOTICED: Duration = Duration::from_millis(500);
 /// How often a lock is tried until then.
 const AGAIN: Duration = Duration::from_millis(5);
 
+type Announce = Box<dyn Fn(&Path) + Send + Sync>;
+
 /// What is told of the locks that this process waits for.
-static WAITING: OnceLock<Box<dyn Fn(&Path) + Send + Sync>> = OnceLock::new();
+static WAITING: OnceLock<Announce> = OnceLock::new();
 
 /// Has `announce` called with the path of each lock that [`FileLock::take`] waits for longer than a moment. Only the first call counts.
 pub fn announce_waiting(announce: impl Fn(&Path) + Send + Sync + 'static) {

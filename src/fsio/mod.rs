@@ -7,7 +7,7 @@ mod error;
 mod lock;
 mod range_lock;
 
-pub use atomic::{sync_dir, sync_file_system, write_atomically};
+pub use atomic::{create_folder_of, sync_dir, sync_file_system, write_atomically};
 pub use error::{IoResultExt, PathError, is_disk_full};
 pub use lock::{FileLock, LockKind, announce_waiting};
 pub use range_lock::RangeLock;

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::LockError;
-use crate::fsio::{PathError, write_atomically};
+use crate::fsio::{PathError, create_folder_of, write_atomically};
 use crate::model::Sha256;
 
 /// The version of the lock documents that this kiln reads and writes.
@@ -132,12 +132,12 @@ impl DebianLock {
         to_text(self)
     }
 
-    /// Replaces the file at `path`, whole or not at all.
+    /// Replaces the file at `path`, whole or not at all. Its folder is made if it is not there.
     ///
     /// # Errors
     /// If it cannot be written; the old file is then untouched.
     pub fn write(&self, path: &Path) -> Result<(), LockError> {
-        Ok(write_atomically(path, self.to_text().as_bytes())?)
+        write_document(path, &self.to_text())
     }
 
     /// What is different in `self`, compared with an `older` lock.
@@ -168,12 +168,12 @@ impl PypiLock {
         to_text(self)
     }
 
-    /// Replaces the file at `path`, whole or not at all.
+    /// Replaces the file at `path`, whole or not at all. Its folder is made if it is not there.
     ///
     /// # Errors
     /// If it cannot be written; the old file is then untouched.
     pub fn write(&self, path: &Path) -> Result<(), LockError> {
-        Ok(write_atomically(path, self.to_text().as_bytes())?)
+        write_document(path, &self.to_text())
     }
 
     /// What is different in `self`, compared with an `older` lock.
@@ -189,6 +189,11 @@ fn to_text<T: Serialize>(document: &T) -> String {
     let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
     text.push('\n');
     text
+}
+
+fn write_document(path: &Path, text: &str) -> Result<(), LockError> {
+    create_folder_of(path)?;
+    Ok(write_atomically(path, text.as_bytes())?)
 }
 
 fn read_document<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, LockError> {

@@ -34,6 +34,17 @@ fn a_lock_reads_what_it_writes_and_says_what_changed() {
 }
 
 #[test]
+fn the_first_lock_of_a_project_makes_its_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("derivations/locks/debian.json");
+    lock(&[("b", "1")]).write(&path).unwrap();
+    assert!(DebianLock::read(&path).unwrap().is_some());
+    let path = dir.path().join("more/locks/pypi.json");
+    PypiLock::empty().write(&path).unwrap();
+    assert_eq!(PypiLock::read(&path).unwrap(), Some(PypiLock::empty()));
+}
+
+#[test]
 fn the_text_of_a_lock_is_pinned() {
     let text = lock(&[("b", "1")]).to_text();
     let hash = Sha256::of("1");

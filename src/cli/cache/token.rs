@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::cache::server::{Scope, Token, Tokens};
-use crate::fsio::IoResultExt as _;
+use crate::fsio::{IoResultExt as _, create_folder_of};
 
 use super::super::failure::Failure;
 use super::super::session::Globals;
@@ -53,6 +53,7 @@ pub fn run(globals: &Globals, args: &Args) -> Exit {
     }
     let (token, secret) = Token::generate(&args.name, args.scope.clone()).map_err(Failure::request)?;
     let line = if text.is_empty() || text.ends_with('\n') { format!("{token}\n") } else { format!("\n{token}\n") };
+    create_folder_of(file)?;
     let mut out = OpenOptions::new().create(true).append(true).mode(0o600).open(file).at("open", file)?;
     out.write_all(line.as_bytes()).and_then(|()| out.sync_all()).at("write", file)?;
     globals.ui().print(&Made { name: token.name(), token: &secret }, |made| format!("{}\n", made.token))?;
