@@ -113,6 +113,16 @@ impl From<SandboxError> for Failure {
                 failure
                     .hint("`kiln doctor` shows what this machine allows; `--sandbox=relaxed` builds without the missing layer, on record")
             }
+            SandboxError::Execute { program, errno } if errno == libc::ENOENT => {
+                let brings = match program.as_str() {
+                    "/bin/sh" => "Debian's is in the package `dash`: add it to the root's packages and to the lock",
+                    "/bin/bash" => "Debian's is in the package `bash`: add it to the root's packages and to the lock",
+                    _ => "add the package that has it to the root",
+                };
+                failure
+                    .hint(format!("the root has no `{program}`, or not the loader that it names; {brings}"))
+                    .hint("or name a program that the root has: `interpreter = [\"/bin/bash\", \"-eu\"]` in the recipe")
+            }
             _ => failure,
         }
     }

@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::build::config::Config;
 use crate::build::fetch::Mirrors;
-use crate::build::lock::{DebianLock, DebianLockOptions, LockChanges, PypiLock, PypiRequest, lock_debian, lock_pypi};
+use crate::build::lock::{
+    DebianLock, DebianLockOptions, DebianSourceFile, LockChanges, PypiLock, PypiRequest, lock_debian, lock_debian_source, lock_pypi,
+};
+use crate::net::Machine;
 
 use super::failure::Failure;
 use super::session::{self, Globals};
@@ -16,7 +20,7 @@ use super::{Exit, exit};
 pub enum Command {
     /// Lock Debian packages and everything they need, through apt
     #[command(
-        after_help = "Examples:\n  kiln lock debian                 refresh the lock\n  kiln lock debian bash make clang-14   lock these packages"
+        after_help = "Examples:\n  kiln lock debian                 refresh the lock\n  kiln lock debian bash make clang-14   lock these packages\n  kiln lock debian --source hello   what fetch_debian needs for its source"
     )]
     Debian(DebianArgs),
     /// Lock files of Python packages: exact versions, with their digests
@@ -44,6 +48,9 @@ pub struct PypiArgs {
 pub struct DebianArgs {
     /// Packages [default: those of the lock that is there]
     packages: Vec<String>,
+    /// Print pool path and SHA-256 of a source package's files, for `fetch_debian`; no lock is written
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["packages", "lock", "dry_run"])]
+    source: Option<String>,
     /// The lock file [default: derivations/locks/debian.json]
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
@@ -77,6 +84,9 @@ pub fn run(globals: &Globals, command: &Command) -> Exit {
 }
 
 fn debian(globals: &Globals, args: &DebianArgs) -> Exit {
+    if let Some(name) = &args.source {
+        return debian_source(globals, args, name);
+    }
     let project = globals.project()?;
     let file = args.lock.clone().unwrap_or_else(|| project.join("derivations/locks/debian.json"));
     let old = DebianLock::read(&file)?;
@@ -86,6 +96,21 @@ fn debian(globals: &Globals, args: &DebianArgs) -> Exit {
         lock.write(&locked.file)?;
     }
     globals.ui().print(&locked, render)?;
+    Ok(exit::OK)
+}
+
+fn debian_source(globals: &Globals, args: &DebianArgs, name: &str) -> Exit {
+    let config = Config::load(globals.project().ok().as_deref(), &Machine::current())?;
+    let options = DebianLockOptions {
+        suite: args.suite.clone(),
+        architecture: args.architecture.clone().unwrap_or_else(|| "amd64".to_owned()),
+        ..DebianLockOptions::default()
+    };
+    let files = lock_debian_source(name, &options, &Mirrors::from_machine(&config))?;
+    globals.ui().print(&files, |files| {
+        let call = |file: &DebianSourceFile| format!("fetch_debian(\"{}\", sha256 = \"{}\")\n", file.pool_path, file.sha256.hex());
+        files.iter().map(call).collect()
+    })?;
     Ok(exit::OK)
 }
 

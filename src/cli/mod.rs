@@ -11,6 +11,7 @@ pub mod exit;
 pub mod failure;
 mod gc;
 mod info;
+mod init;
 mod lock;
 mod log;
 mod progress;
@@ -47,6 +48,7 @@ const EXAMPLES: &str = "Examples:\n  kiln eval                      what can be 
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Args),
     Eval(eval::Args),
     Show(show::Args),
     Build(build::Args),
@@ -93,6 +95,7 @@ fn dispatch(cli: &Cli) -> Exit {
         });
     }
     match &cli.command {
+        Command::Init(args) => init::run(globals, args),
         Command::Eval(args) => eval::run(globals, args),
         Command::Show(args) => show::run(globals, args),
         Command::Build(args) => build::run(globals, args),

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::{IoResultExt, PathError};
@@ -12,7 +13,9 @@ use super::{IoResultExt, PathError};
 /// If the directory cannot be written; the old file is then untouched.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), PathError> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".kiln-").tempfile_in(parent).at("create a file in", parent)?;
+    // As any file that is made here: who may read it is the user's choice, not that of a temporary file.
+    let mode = std::fs::Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().prefix(".kiln-").permissions(mode).tempfile_in(parent).at("create a file in", parent)?;
     file.write_all(bytes).at("write", path)?;
     file.as_file().sync_all().at("sync", path)?;
     file.persist(path).map_err(|error| error.error).at("replace", path)?;

@@ -133,6 +133,9 @@ impl Refusal {
                 "apply them in the script: `patch -p1 < \"$patches/0001-….patch\"` with `inputs = {\"patches\": source(\"//patches/…\")}`"
             }
             Self::NotLocked { .. } | Self::LockIncomplete { .. } => "run `kiln lock debian` with the packages that are needed",
+            Self::Path { path, problem: PathProblem::Missing(near) } if near.is_empty() && path.contains("locks/") => {
+                "`kiln lock debian PACKAGE…` or `kiln lock pypi PROJECT==VERSION…` writes a lock"
+            }
             Self::Path { problem: PathProblem::OutsideAreas | PathProblem::LinkOutsideAreas(_), .. } => {
                 "move the file under `derivations/`, or hand it to a build with source()"
             }

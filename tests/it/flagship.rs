@@ -4,6 +4,7 @@
 //! the store that it names, which is kept, so that a second run is quick. `KILN_FLAGSHIP_PATHS` names a file to write the store paths to: two
 //! runs, as whoever and wherever, must write the same. `KILN_FLAGSHIP_CORES` is what the builders are told.
 
+mod beginning;
 mod packages;
 mod regression;
 

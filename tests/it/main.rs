@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod architecture;
+mod beginning;
 mod build;
 mod cache;
 mod cache_backends;

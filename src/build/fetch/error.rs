@@ -21,10 +21,15 @@ pub enum Registry {
 const BY_HAND: &str = "or get the file elsewhere and run `kiln store add --flat FILE`";
 
 impl Registry {
-    /// What to try when its file is gone or another one.
-    fn remedy(self) -> String {
+    /// What to try when its file `name` is gone or another one.
+    fn remedy(self, name: &str) -> String {
         match self {
             Self::Pypi => format!("if upstream replaced or withdrew the file, check why, then run `kiln lock pypi`; {BY_HAND}"),
+            // The lock has packages only; a source's hash stands in the recipe.
+            Self::Debian if !name.ends_with(".deb") => format!(
+                "`kiln lock debian --source {}` prints what the archive has: compare, then correct the recipe; {BY_HAND}",
+                name.split('_').next().unwrap_or(name)
+            ),
             Self::Debian => format!("if the archive moved on, run `kiln lock debian`; {BY_HAND}"),
             Self::Urls => format!("correct the address or the hash in the recipe, {BY_HAND}"),
         }
@@ -150,8 +155,8 @@ impl FetchError {
                 "set `pypi = [\"…/simple\"]` under [mirrors] in kiln.toml, set PIP_INDEX_URL, or install pip (its default is then used)"
                     .to_owned(),
             ),
-            Self::Gone { registry, .. } => Some(registry.remedy()),
-            Self::Mismatch(mismatch) => Some(mismatch.registry.remedy()),
+            Self::Gone { registry, name, .. } => Some(registry.remedy(name)),
+            Self::Mismatch(mismatch) => Some(mismatch.registry.remedy(&mismatch.name)),
             Self::Unreachable { .. } => {
                 Some(format!("check the network, the proxy variables, or name another mirror in kiln.toml; {BY_HAND}"))
             }

@@ -32,6 +32,15 @@ fn a_debian_file_is_looked_for_on_every_mirror() {
 }
 
 #[test]
+fn advice_about_a_debian_source_leads_to_its_hash() {
+    let other = Server::start(|_, _| Reply::ok(b"other"));
+    let source = FetchSource::Debian { pool_path: "pool/main/h/hello/hello_2.10.orig.tar.gz".to_owned() };
+    let trial = attempt((&[], &[&other]), &source, b"x", quick());
+    let hint = trial.result.unwrap_err().hint().unwrap();
+    assert!(hint.contains("kiln lock debian --source "), "{hint}");
+}
+
+#[test]
 fn a_mirror_that_is_dead_is_asked_last_from_then_on() {
     let dead = Server::start(|_, _| Reply::status("503 x"));
     let good = Server::start(|_, _| Reply::ok(b"x"));

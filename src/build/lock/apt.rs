@@ -122,14 +122,14 @@ impl<'a> PrivateApt<'a> {
         )
     }
 
-    /// Reads the signed lists of `source`, the only one from now on.
+    /// Reads the signed lists of `source`, the only one from now on; `kind` is `deb` for packages, `deb-src` for sources.
     ///
     /// # Errors
     /// If they cannot be had, or bear no valid signature.
-    pub(super) fn update(&self, source: &Source, architecture: &str) -> Result<(), LockError> {
+    pub(super) fn update(&self, source: &Source, kind: &str, architecture: &str) -> Result<(), LockError> {
         let Source { uri, suite, signed_by } = source;
         let signed_by = signed_by.as_ref().map(|keys| format!("Signed-By: {keys}\n")).unwrap_or_default();
-        let text = format!("Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\nArchitectures: {architecture}\n{signed_by}");
+        let text = format!("Types: {kind}\nURIs: {uri}\nSuites: {suite}\nComponents: main\nArchitectures: {architecture}\n{signed_by}");
         self.write("sources.d/kiln.sources", &text)?;
         self.run("apt-get", &["update", "-qq"], &format!("read the lists of `{suite}`")).map(|_| ())
     }

@@ -9,10 +9,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use super::LockError;
 use super::apt::{PrivateApt, Source};
 use super::closure::{self, Listed};
 use super::document::{DebianLock, DebianPackage, LOCK_VERSION};
+use super::version;
 use crate::build::fetch::{Mirrors, paragraphs};
 use crate::fsio::IoResultExt;
 use crate::model::Sha256;
@@ -57,7 +60,7 @@ pub fn lock_debian(requested: &[String], options: &DebianLockOptions, mirrors: &
     let temporary = tempfile::Builder::new().prefix("kiln-lock-").tempdir().at("create a directory in", std::env::temp_dir())?;
     let dir = options.state_dir.clone().unwrap_or_else(|| temporary.path().join("apt"));
     let apt = PrivateApt::new(&dir, &options.architecture, mirrors.machine())?;
-    update_any(&apt, &sources, &options.architecture)?;
+    update_any(&apt, &sources, "deb", &options.architecture)?;
     let suite = release(&apt)?;
     check_names(&apt, &requested, &suite)?;
     let packages = resolve(&apt, &requested)?;
@@ -95,10 +98,10 @@ fn sources(suite: Option<&str>, mirrors: &Mirrors) -> Result<Vec<Source>, LockEr
 }
 
 /// Reads the lists of the first source that works.
-fn update_any(apt: &PrivateApt<'_>, sources: &[Source], architecture: &str) -> Result<(), LockError> {
+fn update_any(apt: &PrivateApt<'_>, sources: &[Source], kind: &str, architecture: &str) -> Result<(), LockError> {
     let mut first_error = None;
     for source in sources {
-        match apt.update(source, architecture) {
+        match apt.update(source, kind, architecture) {
             Ok(()) => return Ok(()),
             Err(error @ LockError::AptFailed { .. }) => first_error = first_error.or(Some(error)),
             Err(error) => return Err(error),
@@ -134,8 +137,33 @@ fn check_names(apt: &PrivateApt<'_>, requested: &BTreeSet<&str>, suite: &str) ->
     Err(LockError::UnknownPackage { name: (*name).to_owned(), suite: suite.to_owned(), suggestions })
 }
 
-/// The closure of `requested`.
+/// glibc, and the package that has its locale `C.UTF-8`. Every build runs in that locale, but no package declares that it needs it: in Debian it is
+/// essential, so it is always there.
+const GLIBC: &str = "libc6";
+const LOCALE: &str = "libc-bin";
+
+/// The closure of `requested`; a root that has glibc has its locale, too.
 fn resolve(apt: &PrivateApt<'_>, requested: &BTreeSet<&str>) -> Result<BTreeMap<String, DebianPackage>, LockError> {
+    let packages = closure_of(apt, requested)?;
+    let mut packages = if packages.contains_key(GLIBC) && !packages.contains_key(LOCALE) {
+        closure_of(apt, &requested.iter().copied().chain([LOCALE]).collect())?
+    } else {
+        packages
+    };
+    if packages.contains_key(LOCALE) {
+        add_locale(&mut packages);
+    }
+    Ok(packages)
+}
+
+fn add_locale(packages: &mut BTreeMap<String, DebianPackage>) {
+    if let Some(glibc) = packages.get_mut(GLIBC).filter(|glibc| !glibc.depends.iter().any(|name| name == LOCALE)) {
+        glibc.depends.push(LOCALE.to_owned());
+        glibc.depends.sort();
+    }
+}
+
+fn closure_of(apt: &PrivateApt<'_>, requested: &BTreeSet<&str>) -> Result<BTreeMap<String, DebianPackage>, LockError> {
     let mut arguments = vec!["install", "--print-uris", "-y", "-qq", "--"];
     arguments.extend(requested);
     let chosen = apt.run("apt-get", &arguments, "find the packages that these need")?;
@@ -147,6 +175,60 @@ fn resolve(apt: &PrivateApt<'_>, requested: &BTreeSet<&str>) -> Result<BTreeMap<
     arguments.extend(chosen.keys().map(String::as_str));
     let shown = apt.run("apt-cache", &arguments, "describe the packages")?;
     assemble(&chosen, &shown)
+}
+
+/// A file of a Debian source package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DebianSourceFile {
+    /// Its place in the archive, as `fetch_debian` takes it.
+    pub pool_path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Its hash, of the signed lists.
+    pub sha256: Sha256,
+}
+
+/// The files of a Debian source package in `main` of one release, by apt, which checks the lists' signature.
+///
+/// # Errors
+/// As [`lock_debian`].
+pub fn lock_debian_source(name: &str, options: &DebianLockOptions, mirrors: &Mirrors) -> Result<Vec<DebianSourceFile>, LockError> {
+    if !is_name(name) {
+        return Err(LockError::BadName(name.to_owned()));
+    }
+    let temporary = tempfile::Builder::new().prefix("kiln-lock-").tempdir().at("create a directory in", std::env::temp_dir())?;
+    let dir = options.state_dir.clone().unwrap_or_else(|| temporary.path().join("apt"));
+    let apt = PrivateApt::new(&dir, &options.architecture, mirrors.machine())?;
+    update_any(&apt, &sources(options.suite.as_deref(), mirrors)?, "deb-src", &options.architecture)?;
+    let shown = apt.run("apt-cache", &["showsrc", "--only-source", "--", name], &format!("find the source package `{name}`"))?;
+    let files = source_files(&shown, name)?;
+    if files.is_empty() {
+        return Err(LockError::UnknownSource { name: name.to_owned() });
+    }
+    Ok(files)
+}
+
+/// The files of the newest version of a source package that `apt-cache showsrc` lists.
+fn source_files(shown: &str, name: &str) -> Result<Vec<DebianSourceFile>, LockError> {
+    let all = paragraphs(shown);
+    let of_name = all.iter().filter(|fields| fields.get("package").is_some_and(|package| package == name));
+    let version = |fields: &&BTreeMap<String, String>| fields.get("version").cloned().unwrap_or_default();
+    let Some(newest) = of_name.max_by(|one, other| version::compare(&version(one), &version(other))) else { return Ok(Vec::new()) };
+    let directory = newest.get("directory").map(String::as_str).unwrap_or("");
+    let sums = newest.get("checksums-sha256").map(String::as_str).unwrap_or("");
+    let file = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (sha256, size, file) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?);
+        let plain =
+            !file.contains('/') && directory.starts_with("pool/") && !directory.split('/').any(|part| ["", ".", ".."].contains(&part));
+        plain.then(|| DebianSourceFile { pool_path: format!("{directory}/{file}"), size, sha256 })
+    };
+    sums.lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| {
+            file(line).ok_or_else(|| LockError::Inconsistent(format!("the lists describe a file of `{name}` as `{}`", line.trim())))
+        })
+        .collect()
 }
 
 /// A file that apt would install.
@@ -241,5 +323,35 @@ mod tests {
         assert!(assemble(&all, &text).unwrap_err().to_string().contains("`libc6`"));
         let leaving = text + &shown("libc6", "pool/../../etc/passwd", libc);
         assert!(assemble(&all, &leaving).unwrap_err().to_string().contains("no path in a pool"));
+    }
+
+    #[test]
+    fn a_root_with_glibc_has_its_locale() {
+        let package = |depends: &[&str]| DebianPackage {
+            version: "1".to_owned(),
+            path: "pool/x".to_owned(),
+            size: 1,
+            sha256: Sha256::of(b"x"),
+            depends: depends.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let mut packages = BTreeMap::from([("libc6".to_owned(), package(&["libgcc-s1"])), ("libc-bin".to_owned(), package(&["libc6"]))]);
+        add_locale(&mut packages);
+        add_locale(&mut packages);
+        assert_eq!(packages["libc6"].depends, ["libc-bin", "libgcc-s1"]);
+    }
+
+    #[test]
+    fn the_files_of_the_newest_source_are_listed_with_their_places() {
+        let (one, two) = (Sha256::of(b"one"), Sha256::of(b"two"));
+        let paragraph = |version: &str, directory: &str| {
+            let sums = format!("Checksums-Sha256:\n {one} 3 hello_{version}.orig.tar.gz\n {two} 3 hello_{version}-1.dsc\n");
+            format!("Package: hello\nVersion: {version}-1\nDirectory: {directory}\n{sums}\n")
+        };
+        let shown = paragraph("2.10", "pool/main/h/hello") + &paragraph("2.9", "pool/main/h/hello");
+        let files = source_files(&shown, "hello").unwrap();
+        let names: Vec<_> = files.iter().map(|file| (file.pool_path.as_str(), file.size, file.sha256)).collect();
+        assert_eq!(names, [("pool/main/h/hello/hello_2.10.orig.tar.gz", 3, one), ("pool/main/h/hello/hello_2.10-1.dsc", 3, two)]);
+        assert!(source_files(&shown, "other").unwrap().is_empty());
+        assert!(source_files(&paragraph("1", "pool/../../etc"), "hello").is_err());
     }
 }

@@ -53,6 +53,12 @@ pub enum LockError {
         /// What the archive calls it: `testing`, `unstable`.
         archive: String,
     },
+    /// The release has no such source package.
+    #[error("there is no source package `{name}` in the release's `main`")]
+    UnknownSource {
+        /// The name.
+        name: String,
+    },
     /// A text that names no package.
     #[error("`{0}` cannot be a Debian package: names have lower-case letters, digits, `+`, `-` and `.`")]
     BadName(String),

@@ -20,7 +20,7 @@ mod version;
 #[cfg(test)]
 mod tests;
 
-pub use debian::{DebianLockOptions, lock_debian};
+pub use debian::{DebianLockOptions, DebianSourceFile, lock_debian, lock_debian_source};
 pub use document::{DebianLock, DebianPackage, LOCK_VERSION, LockChanges, PypiFile, PypiLock, VersionChange};
 pub use error::LockError;
 pub use pypi::{PypiRequest, PypiRequestError, lock_pypi};
