@@ -22,7 +22,7 @@ mod unpack;
 
 pub use error::ArchiveError;
 pub use listing::MAX_DEPTH;
-pub use nar::{Inspected, Restored, ScanRequest, Scanned, dump, inspect, restore, scan};
+pub use nar::{Inspected, Restored, ScanRequest, Scanned, dump, inspect, restore, scan, scan_kept};
 pub use references::ReferenceIndex;
 pub use rewrite::{find_digest, rewrite};
 pub use unpack::{Entry, EntryKind, EntrySink, Existing, Limits, OpenArchive, RelPath, TreeWriter, UnpackOptions, read_entries, unpack};

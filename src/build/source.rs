@@ -1,7 +1,8 @@
 //! Sources of the project: which files belong to one, what store path it gets, and how it gets into the store.
 //!
 //! In a git work tree a source consists of the files that git tracks and of those it neither tracks nor ignores; git is asked once, for
-//! names only. Elsewhere it is everything. Links are kept as links. Empty directories do not count, as they do not for git.
+//! names only; submodules and repositories inside are asked likewise. Elsewhere it is everything. Links are kept as links. Empty directories do
+//! not count, as they do not for git. A source is hashed where it lies.
 //!
 //! Not here: what a recipe may name (`recipe`), which has refused paths outside the project before they come here.
 
@@ -15,7 +16,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use walkdir::WalkDir;
 
-use crate::archive::{ArchiveError, ReferenceIndex, ScanRequest, scan};
+use crate::archive::{ArchiveError, ReferenceIndex, ScanRequest, scan, scan_kept};
 use crate::fsio::{IoResultExt, PathError};
 use crate::model::{SourceSpan, StoreName, StorePath, recursive_path};
 use crate::store::{OutputTree, Staged, Store, StoreError};
@@ -26,6 +27,9 @@ pub enum SourceError {
     /// It is not there.
     #[error("the source `{0}` does not exist in the project, or git ignores it")]
     Missing(PathBuf),
+    /// A submodule was never checked out.
+    #[error("the files of the submodule `{}` are not here; `git submodule update --init` brings them", .0.display())]
+    AbsentSubmodule(PathBuf),
     /// git could not list the project's files.
     #[error("cannot list the project's files with git: {0}")]
     Git(String),
@@ -65,8 +69,8 @@ pub struct SourceTree {
 /// The sources of one project.
 pub struct Sources {
     project: PathBuf,
-    /// All files that git would put into a commit; none outside a work tree.
-    listed: OnceLock<Option<BTreeSet<PathBuf>>>,
+    /// What git knows of the project; none outside a work tree.
+    listed: OnceLock<Option<Listed>>,
     known: Mutex<HashMap<StorePath, SourceTree>>,
 }
 
@@ -116,90 +120,152 @@ impl Sources {
     }
 
     fn hash(&self, source: &SourceTree) -> Result<StorePath, SourceError> {
-        let physical = self.project.join(&source.path);
-        if physical.symlink_metadata().is_err() {
-            return Err(SourceError::Missing(source.path.clone()));
-        }
-        if self.is_whole(source)? {
-            return hash_tree(&physical, &source.name);
-        }
-        let copy = tempfile::tempdir().at("create a directory for a copy of", &physical)?;
-        let tree = copy.path().join("source");
-        self.copy(source, &tree)?;
-        hash_tree(&tree, &source.name)
+        let (physical, selection) = (self.project.join(&source.path), self.select(source)?);
+        let request = ScanRequest { own: None, candidates: &ReferenceIndex::default() };
+        let scanned = match &selection {
+            Selection::All => scan(&physical, &request)?,
+            Selection::Some(places) => scan_kept(&physical, &request, &|place| places.contains(place))?,
+        };
+        Ok(recursive_path(&source.name, &scanned.nar_hash, &BTreeSet::new(), false))
     }
 
-    /// Whether nothing below the source is left out, so that it can be hashed where it lies.
-    fn is_whole(&self, source: &SourceTree) -> Result<bool, SourceError> {
+    /// What belongs to a source: looked at by name and kind only, so that it can be hashed where it lies.
+    fn select(&self, source: &SourceTree) -> Result<Selection, SourceError> {
         let base = self.project.join(&source.path);
+        if base.symlink_metadata().is_err() {
+            return Err(SourceError::Missing(source.path.clone()));
+        }
+        self.refuse_absent_submodules(source)?;
+        let (mut places, mut all, mut any) = (BTreeSet::new(), true, false);
         for entry in WalkDir::new(&base).follow_root_links(false) {
             let entry = entry.map_err(|error| PathError::new("read", &base, error))?;
             let relative = entry.path().strip_prefix(&base).unwrap_or(Path::new(""));
-            let wanted = match entry.file_type().is_dir() {
-                true => fs::read_dir(entry.path()).at("list", entry.path())?.next().is_some(),
-                false => self.wants(source, relative)?,
-            };
-            if !wanted {
-                return Ok(false);
+            if entry.file_type().is_dir() {
+                all &= fs::read_dir(entry.path()).at("list", entry.path())?.next().is_some();
+            } else if self.wants(source, relative)? {
+                any = true;
+                places.extend(relative.ancestors().map(Path::to_owned));
+            } else {
+                all = false;
             }
         }
-        Ok(true)
+        match (any, all) {
+            (false, _) => Err(SourceError::Missing(source.path.clone())),
+            (true, true) => Ok(Selection::All),
+            (true, false) => Ok(Selection::Some(places)),
+        }
+    }
+
+    /// A submodule whose files are not here would be left out without a word.
+    fn refuse_absent_submodules(&self, source: &SourceTree) -> Result<(), SourceError> {
+        let Some(listed) = self.listed()?.filter(|_| !source.path.is_absolute()) else { return Ok(()) };
+        let inside = |place: &PathBuf| place.starts_with(&source.path) || source.path.starts_with(place);
+        let absent =
+            listed.absent.iter().find(|place| inside(place) && !(source.excludes)(place.strip_prefix(&source.path).unwrap_or(place)));
+        absent.map_or(Ok(()), |place| Err(SourceError::AbsentSubmodule(place.clone())))
     }
 
     fn wants(&self, source: &SourceTree, relative: &Path) -> Result<bool, SourceError> {
         let in_project = if relative.as_os_str().is_empty() { source.path.clone() } else { source.path.join(relative) };
         // What a user put there by hand is outside of the project, so git does not know it.
-        let listed = source.path.is_absolute() || self.listed()?.is_none_or(|listed| listed.contains(&in_project));
+        let listed = source.path.is_absolute() || self.listed()?.is_none_or(|listed| listed.files.contains(&in_project));
         Ok(listed && !(source.excludes)(relative))
     }
 
     fn copy(&self, source: &SourceTree, dest: &Path) -> Result<(), SourceError> {
-        let base = self.project.join(&source.path);
-        let mut any = false;
+        let (base, selection) = (self.project.join(&source.path), self.select(source)?);
         for entry in WalkDir::new(&base).follow_root_links(false).sort_by_file_name() {
             let entry = entry.map_err(|error| PathError::new("read", &base, error))?;
             let relative = entry.path().strip_prefix(&base).unwrap_or(Path::new(""));
-            if entry.file_type().is_dir() || !self.wants(source, relative)? {
+            if entry.file_type().is_dir() || !selection.has(relative) {
                 continue;
             }
-            any = true;
             let target = if relative.as_os_str().is_empty() { dest.to_owned() } else { dest.join(relative) };
             copy_entry(entry.path(), &target)?;
         }
-        if any { Ok(()) } else { Err(SourceError::Missing(source.path.clone())) }
+        Ok(())
     }
 
-    fn listed(&self) -> Result<Option<&BTreeSet<PathBuf>>, SourceError> {
+    fn listed(&self) -> Result<Option<&Listed>, SourceError> {
         if let Some(listed) = self.listed.get() {
             return Ok(listed.as_ref());
         }
         let in_git = self.project.ancestors().any(|dir| dir.join(".git").exists());
-        let files = if in_git { Some(git_files(&self.project)?) } else { None };
-        Ok(self.listed.get_or_init(|| files).as_ref())
+        let mut listed = Listed::default();
+        if in_git {
+            listed.add(&self.project, Path::new(""))?;
+        }
+        Ok(self.listed.get_or_init(|| in_git.then_some(listed)).as_ref())
     }
 }
 
-fn hash_tree(tree: &Path, name: &StoreName) -> Result<StorePath, SourceError> {
-    let scanned = scan(tree, &ScanRequest { own: None, candidates: &ReferenceIndex::default() })?;
-    Ok(recursive_path(name, &scanned.nar_hash, &BTreeSet::new(), false))
+/// What of a tree belongs to a source.
+enum Selection {
+    All,
+    /// These places, relative to it; directories are among them.
+    Some(BTreeSet<PathBuf>),
+}
+
+impl Selection {
+    fn has(&self, place: &Path) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(places) => places.contains(place),
+        }
+    }
 }
 
 fn copy_entry(from: &Path, to: &Path) -> Result<(), PathError> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).at("create", parent)?;
     }
-    if from.symlink_metadata().at("look at", from)?.is_symlink() {
+    let kind = from.symlink_metadata().at("look at", from)?.file_type();
+    if kind.is_symlink() {
         let target = fs::read_link(from).at("read the link", from)?;
         return std::os::unix::fs::symlink(target, to).at("create the link", to);
+    }
+    // Opening a pipe would wait for somebody who writes into it.
+    if !kind.is_file() {
+        return Err(PathError::new("copy", from, std::io::Error::other("it is neither a file nor a link")));
     }
     fs::copy(from, to).at("copy", from).map(|_| ())
 }
 
-/// The files below `project` that git tracks, or that it would offer to add.
-fn git_files(project: &Path) -> Result<BTreeSet<PathBuf>, SourceError> {
-    // The recipes' owner may be another user than the one who builds; git only lists names here, so that is no danger.
+/// What git knows of a project, relative to it.
+#[derive(Default)]
+struct Listed {
+    /// Files that git tracks, or that it would offer to add; those of submodules and of repositories inside, too.
+    files: BTreeSet<PathBuf>,
+    /// Submodules that are not checked out.
+    absent: BTreeSet<PathBuf>,
+}
+
+impl Listed {
+    /// Adds the files of the repository that `dir` belongs to, as far as they lie in `dir`, which is `place` in the project.
+    fn add(&mut self, dir: &Path, place: &Path) -> Result<(), SourceError> {
+        for name in git_files(dir)? {
+            let (inner, here) = (dir.join(&name), place.join(&name));
+            // A directory is a repository of its own: a submodule, or one that git does not look into.
+            if !inner.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+                self.files.insert(here);
+            } else if inner.join(".git").symlink_metadata().is_ok() {
+                self.add(&inner, &here)?;
+            } else {
+                self.absent.insert(here);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The names below `dir` that git tracks, or that it would offer to add. Nothing of the caller's reaches git: neither the variables by which a
+/// hook's git tells its repository, nor a user's own list of what to ignore, for what comes out is hashed.
+fn git_files(dir: &Path) -> Result<Vec<PathBuf>, SourceError> {
     let mut command = Command::new("git");
-    command.args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C"]).arg(project);
+    command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    command.envs([("LC_ALL", "C"), ("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null")]);
+    // The recipes' owner may be another user than the one who builds; git only lists names here, so that is no danger.
+    command.args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C"]).arg(dir);
     command.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let output = command.output().map_err(|error| SourceError::Git(error.to_string()))?;
     if !output.status.success() {
@@ -259,5 +325,47 @@ mod tests {
         let source = SourceTree { path: "f".into(), name: "dep".parse().unwrap(), span: None, excludes: Box::new(|_| false) };
         let path = Sources::new(project.path()).path_of(source).unwrap();
         assert_eq!(path.to_string(), "/kiln/store/8k90pkn2fan0wl15k96v2md0n20vgdrp-dep");
+    }
+
+    #[test]
+    fn a_pipe_is_named_and_not_read() {
+        let project = tempfile::tempdir().unwrap();
+        fs::create_dir_all(project.path().join("s/empty")).unwrap();
+        fs::write(project.path().join("s/a"), "a").unwrap();
+        nix::unistd::mkfifo(&project.path().join("s/p"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let error = Sources::new(project.path()).path_of(source("s")).unwrap_err().to_string();
+        assert!(error.contains("s/p` is a named pipe"), "{error}");
+        fs::rename(project.path().join("s/p"), project.path().join("s/skip")).unwrap();
+        Sources::new(project.path()).path_of(source("s")).unwrap();
+    }
+
+    #[test]
+    fn a_submodule_and_a_repository_inside_belong_to_the_source() {
+        let project = tempfile::tempdir().unwrap();
+        let (lib, top) = (project.path().join("lib"), project.path().join("top"));
+        let identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"];
+        for dir in [&lib, &top] {
+            fs::create_dir_all(dir.join("s")).unwrap();
+            git(dir, &["init", "-q"]);
+            fs::write(dir.join("s/file"), "text").unwrap();
+            git(dir, &["add", "."]);
+            git(dir, &[&identity[..], &["commit", "-qm", "x"]].concat());
+        }
+        let path = || Sources::new(&top).path_of(source("s"));
+        let alone = path().unwrap();
+        git(&top, &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", lib.to_str().unwrap(), "s/lib"]);
+        let with_submodule = path().unwrap();
+        assert_ne!(with_submodule, alone);
+        fs::write(top.join("s/lib/s/file"), "changed").unwrap();
+        assert_ne!(path().unwrap(), with_submodule);
+        fs::create_dir(top.join("s/n")).unwrap();
+        git(&top.join("s/n"), &["init", "-q"]);
+        let before = path().unwrap();
+        fs::write(top.join("s/n/file"), "text").unwrap();
+        assert_ne!(path().unwrap(), before);
+        fs::remove_dir_all(top.join("s/lib")).unwrap();
+        fs::create_dir(top.join("s/lib")).unwrap();
+        let error = path().unwrap_err().to_string();
+        assert!(error.starts_with("the files of the submodule `s/lib` are not here"), "{error}");
     }
 }

@@ -18,7 +18,7 @@ mod scan;
 mod write;
 
 pub use read::{Inspected, Restored, inspect, restore};
-pub use scan::{ScanRequest, Scanned, scan};
+pub use scan::{ScanRequest, Scanned, scan, scan_kept};
 pub use write::dump;
 
 /// The string that a NAR starts with.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::block::BlockSink;
 use super::hash::{HashPipe, Hashes, LookedThrough};
-use super::write::walk;
+use super::write::{Keep, walk};
 use crate::archive::references::{Next, each_window};
 use crate::archive::{ArchiveError, ReferenceIndex};
 use crate::model::{DIGEST_LEN, Sha256, StoreDigest};
@@ -51,8 +51,20 @@ pub struct Scanned {
 /// # Errors
 /// If the tree holds something other than files, directories and links, changes meanwhile, or cannot be read.
 pub fn scan(tree: &Path, request: &ScanRequest<'_>) -> Result<Scanned, ArchiveError> {
+    scan_all(tree, request, None)
+}
+
+/// As [`scan`], of a tree that consists of what `keep` says of `tree`.
+///
+/// # Errors
+/// As [`scan`]; what does not count is not looked at.
+pub fn scan_kept(tree: &Path, request: &ScanRequest<'_>, keep: Keep<'_>) -> Result<Scanned, ArchiveError> {
+    scan_all(tree, request, Some(keep))
+}
+
+fn scan_all(tree: &Path, request: &ScanRequest<'_>, keep: Option<Keep<'_>>) -> Result<Scanned, ArchiveError> {
     let mut scanner = Scanner::new(*request);
-    let noticed = walk(tree, request.own, &mut scanner)?;
+    let noticed = walk(tree, request.own, keep, &mut scanner)?;
     let Scanner { references, pipe, .. } = scanner;
     let hashes = pipe.finish();
     Ok(Scanned {

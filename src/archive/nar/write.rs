@@ -25,7 +25,7 @@ use crate::model::{DIGEST_LEN, StoreDigest};
 /// # Errors
 /// If the tree holds something else, changes meanwhile, or cannot be read; if `out` cannot be written.
 pub fn dump(tree: &Path, out: &mut dyn Write) -> Result<(), ArchiveError> {
-    walk(tree, None, &mut Output(out)).map(drop)
+    walk(tree, None, None, &mut Output(out)).map(drop)
 }
 
 struct Output<'a>(&'a mut dyn Write);
@@ -47,9 +47,17 @@ pub(super) struct Noticed {
     pub(super) name_with_own: Option<PathBuf>,
 }
 
-/// Walks `tree` and hands the blocks of its NAR to `sink`.
-pub(super) fn walk(tree: &Path, own: Option<&StoreDigest>, sink: &mut dyn BlockSink) -> Result<Noticed, ArchiveError> {
-    let mut walk = Walk { tree, own, inside: Vec::new(), depth: 0, blocks: Blocks::new(sink), noticed: Noticed::default() };
+/// Says of a place in a tree, relative to it, whether it counts; of a directory, with all that is in it.
+pub type Keep<'a> = &'a dyn Fn(&Path) -> bool;
+
+/// Walks `tree`, or what of it counts, and hands the blocks of its NAR to `sink`.
+pub(super) fn walk(
+    tree: &Path,
+    own: Option<&StoreDigest>,
+    keep: Option<Keep<'_>>,
+    sink: &mut dyn BlockSink,
+) -> Result<Noticed, ArchiveError> {
+    let mut walk = Walk { tree, own, keep, inside: Vec::new(), depth: 0, blocks: Blocks::new(sink), noticed: Noticed::default() };
     walk.blocks.string(MAGIC)?;
     let name = CString::new(tree.as_os_str().as_bytes()).map_err(|_| PathError::new("open", tree, Errno::EINVAL))?;
     let kind = Kind::of(&stat_at(AT_FDCWD, &name).at("read", tree)?);
@@ -61,6 +69,7 @@ pub(super) fn walk(tree: &Path, own: Option<&StoreDigest>, sink: &mut dyn BlockS
 struct Walk<'a> {
     tree: &'a Path,
     own: Option<&'a StoreDigest>,
+    keep: Option<Keep<'a>>,
     /// Where the walk is, relative to the tree.
     inside: Vec<u8>,
     depth: usize,
@@ -121,13 +130,15 @@ impl Walk<'_> {
         self.depth += 1;
         self.blocks.words(&["(", "type", "directory"])?;
         for (name, kind) in listing.iter() {
-            self.blocks.words(&["entry", "(", "name"])?;
-            self.blocks.string(name.to_bytes())?;
-            self.blocks.words(&["node"])?;
             let len = self.enter(name);
-            self.node(&dir, name, kind)?;
+            if self.keep.is_none_or(|keep| keep(Path::new(OsStr::from_bytes(&self.inside)))) {
+                self.blocks.words(&["entry", "(", "name"])?;
+                self.blocks.string(name.to_bytes())?;
+                self.blocks.words(&["node"])?;
+                self.node(&dir, name, kind)?;
+                self.blocks.words(&[")"])?;
+            }
             self.inside.truncate(len);
-            self.blocks.words(&[")"])?;
         }
         self.depth -= 1;
         self.blocks.words(&[")"])

@@ -12,3 +12,4 @@ mod reports;
 mod scheduling;
 mod sharing;
 mod signals;
+mod sources;
