@@ -39,7 +39,7 @@ pub enum ArchiveError {
         problem: String,
     },
     /// An archive that is none of the known formats.
-    #[error("`{}` is {found}; known are tar, tar.gz, tar.bz2, tar.xz, tar.zst, zip and deb", archive.display())]
+    #[error("`{}` is {found}; known are tar, tar.gz, tar.bz2, tar.xz, tar.lzma, tar.zst, zip and deb", archive.display())]
     UnknownFormat {
         /// The archive.
         archive: PathBuf,
@@ -53,6 +53,14 @@ pub enum ArchiveError {
         archive: PathBuf,
         /// What is wrong.
         problem: String,
+    },
+    /// An archive that is sound, but uses what kiln cannot unpack.
+    #[error("`{}` holds {what}, which is not supported", archive.display())]
+    NotSupported {
+        /// The archive.
+        archive: PathBuf,
+        /// What it holds.
+        what: String,
     },
     /// An entry that must not be unpacked.
     #[error("`{}` holds `{entry}`, {problem}", archive.display())]

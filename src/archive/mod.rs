@@ -9,6 +9,7 @@
 //! - [`dump`], [`restore`], [`inspect`]: NAR out of a tree, a tree out of a NAR, or only what a NAR's bytes say.
 //! - [`scan`]: what a store must know about a tree, in one pass; [`rewrite()`]: replaces digests in it; [`find_digest`]: where one occurs.
 //! - [`unpack()`], [`read_entries`]: archives of other formats, found by content.
+//! - [`Streams`]: what is packed by gzip, bzip2 or xz, however many streams there are and whatever pads them.
 
 mod error;
 mod listing;
@@ -16,6 +17,7 @@ mod nar;
 mod place;
 mod references;
 mod rewrite;
+mod streams;
 #[cfg(test)]
 pub(crate) mod testing;
 mod unpack;
@@ -25,4 +27,5 @@ pub use listing::MAX_DEPTH;
 pub use nar::{Inspected, Restored, ScanRequest, Scanned, dump, inspect, restore, scan, scan_kept};
 pub use references::ReferenceIndex;
 pub use rewrite::{find_digest, rewrite};
+pub use streams::{Packing, Streams};
 pub use unpack::{Entry, EntryKind, EntrySink, Existing, Limits, OpenArchive, RelPath, TreeWriter, UnpackOptions, read_entries, unpack};

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
+use crate::archive::{Packing, Streams};
 use crate::model::Compression;
 
 /// Memory that zstd may ask for, as a power of two: what kiln and Nix write needs less.
@@ -10,7 +11,7 @@ const ZSTD_WINDOW: u32 = 27;
 /// Bytes that an xz stream may ask for: the strongest preset needs 65 MiB.
 const XZ_MEMORY: u64 = 128 << 20;
 
-/// A reader of what is packed. Several streams in a row are one, as their tools have it.
+/// A reader of what is packed. Several streams in a row are one, and zeros behind them are padding, as their tools have it.
 ///
 /// # Errors
 /// If there is no memory for it.
@@ -22,11 +23,8 @@ pub(super) fn unpacked<'a>(packed: impl BufRead + 'a, compression: Compression) 
             decoder.window_log_max(ZSTD_WINDOW)?;
             Box::new(decoder)
         }
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-        Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(packed)),
-        Compression::Xz => {
-            let decoder = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
-            Box::new(liblzma::bufread::XzDecoder::new_stream(packed, decoder))
-        }
+        Compression::Gzip => Box::new(Streams::new(Packing::Gzip, packed)?),
+        Compression::Bzip2 => Box::new(Streams::new(Packing::Bzip2, packed)?),
+        Compression::Xz => Box::new(Streams::new(Packing::Xz { memory: XZ_MEMORY }, packed)?),
     })
 }

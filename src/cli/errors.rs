@@ -198,6 +198,9 @@ fn builtin_hint(error: &BuiltinError) -> Option<&'static str> {
             | ArchiveError::TooLarge { .. }
             | ArchiveError::NotADirectory(_),
         ) => Some("the archive is byte for byte what the recipe declares: check where that hash comes from"),
+        BuiltinError::Archive(ArchiveError::NotSupported { .. }) => {
+            Some("let a script unpack it: a derivation can take the archive itself as an input, and a root with the tool for it")
+        }
         _ => None,
     }
 }

@@ -124,7 +124,8 @@ pub trait EntrySink {
     /// Ends the reading. An error of `content` itself is reported as damage of the archive, whatever is made of it here.
     fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), Self::Error>;
 
-    /// How many bytes it has copied from file to file since it was last asked: hard links that become copies count as content.
+    /// How many bytes it has copied from file to file since it was last asked: hard links that become copies count as content, and so do
+    /// directories that only the names of others imply.
     fn take_copied(&mut self) -> u64;
 }
 

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::meter::Meter;
 use super::{EntrySink, Limits, deb, tar, zip};
-use crate::archive::ArchiveError;
+use crate::archive::{ArchiveError, Packing, Streams};
 use crate::fsio::IoResultExt;
 
 /// An archive whose format is known. Its decompression has begun: opening several and reading them in turn uses several processors.
@@ -40,6 +40,8 @@ impl OpenArchive {
             Body::Zip(file)
         } else if head.starts_with(b"!<arch>\n") {
             Body::Tar(ahead(tar_stream(archive, Box::new(deb::data(archive, file)?))?))
+        } else if !is_known(&head) && zip::is_at_end(&mut file).at("read", archive)? {
+            Body::Zip(file)
         } else {
             let stream = tar_stream(archive, Box::new(BufReader::with_capacity(CHUNK, file)))?;
             Body::Tar(if len > CHUNK as u64 { ahead(stream) } else { stream })
@@ -70,6 +72,24 @@ fn is_zip(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06")
 }
 
+const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
+
+/// A zstd stream may begin with frames that hold no content; `pzstd` writes one.
+fn is_skippable_zstd(head: &[u8]) -> bool {
+    matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+}
+
+/// What xz was before has no magic number: properties that all packers take, and a dictionary of whole 64 KiB.
+fn is_lzma(head: &[u8]) -> bool {
+    matches!(head, [0x5d, 0, 0, _, _, ..])
+}
+
+/// Whether a file that begins like this is a tar, packed or not.
+fn is_known(head: &[u8]) -> bool {
+    let packed: [&[u8]; 4] = [b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", ZSTD];
+    packed.iter().any(|magic| head.starts_with(magic)) || is_skippable_zstd(head) || is_lzma(head) || tar::is_header(head)
+}
+
 /// An xz stream may ask for gigabytes of dictionary; the strongest preset asks for 65 MiB.
 const XZ_MEMORY: u64 = 512 << 20;
 
@@ -77,18 +97,15 @@ const XZ_MEMORY: u64 = 512 << 20;
 fn tar_stream(archive: &Path, mut source: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>, ArchiveError> {
     let unknown = |found| ArchiveError::UnknownFormat { archive: archive.to_owned(), found };
     let start = head(&mut source).at("read", archive)?;
-    let whole = io::Cursor::new(start.clone()).chain(source);
+    let whole = BufReader::with_capacity(CHUNK, io::Cursor::new(start.clone()).chain(source));
+    let streams = |packing, whole| Ok::<_, ArchiveError>(Box::new(Streams::new(packing, whole).at("read", archive)?));
     let mut stream: Box<dyn Read + Send> = match start.as_slice() {
-        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(whole)),
-        [b'B', b'Z', b'h', ..] => Box::new(bzip2::read::MultiBzDecoder::new(whole)),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
-            let decoder = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED);
-            let decoder = decoder.map_err(|_| unknown("compressed in a way that needs too much memory"))?;
-            Box::new(liblzma::read::XzDecoder::new_stream(whole, decoder))
-        }
-        // A stream may begin with frames that hold no content; `pzstd` writes one.
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
-            Box::new(zstd::stream::read::Decoder::new(whole).at("read", archive)?)
+        [0x1f, 0x8b, ..] => streams(Packing::Gzip, whole)?,
+        [b'B', b'Z', b'h', ..] => streams(Packing::Bzip2, whole)?,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => streams(Packing::Xz { memory: XZ_MEMORY }, whole)?,
+        head if is_lzma(head) => streams(Packing::Lzma { memory: XZ_MEMORY }, whole)?,
+        head if head.starts_with(ZSTD) || is_skippable_zstd(head) => {
+            Box::new(zstd::stream::read::Decoder::with_buffer(whole).at("read", archive)?)
         }
         [] => return Err(unknown("empty")),
         head if tar::is_header(head) => return Ok(Box::new(whole)),

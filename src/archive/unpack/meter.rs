@@ -8,7 +8,7 @@ use crate::archive::ArchiveError;
 /// What an archive may grow to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of all files together.
+    /// Bytes of all files together, with a block for each entry, and one for each directory that only names imply.
     pub bytes: u64,
     /// Files, directories and links.
     pub entries: u64,
@@ -22,6 +22,12 @@ impl Default for Limits {
         Self { bytes: 64 << 30, entries: 4_000_000, ratio: 1_000 }
     }
 }
+
+/// How xz and zstd say that a stream wants a larger dictionary than it may have: the errors of their crates have no kind for it.
+const OUT_OF_MEMORY: [&str; 2] = ["memory limit reached", "too much memory"];
+
+/// What an entry takes on disk besides its bytes: a block of most file systems.
+pub(super) const BLOCK: u64 = 4096;
 
 /// Unpacked bytes that are allowed however small the archive is.
 const ALWAYS: u64 = 64 << 20;
@@ -41,10 +47,10 @@ impl Meter {
         Self { archive: archive.to_owned(), max_bytes, max_entries: limits.entries, bytes: 0, entries: 0 }
     }
 
-    /// One more header.
+    /// One more header, and what it takes however empty it is.
     pub(super) fn entry(&mut self) -> Result<(), ArchiveError> {
         self.entries += 1;
-        if self.entries > self.max_entries { Err(self.too_large(self.max_entries, "entries")) } else { Ok(()) }
+        if self.entries > self.max_entries { Err(self.too_large(self.max_entries, "entries")) } else { self.bytes(BLOCK) }
     }
 
     /// So many more bytes.
@@ -53,12 +59,26 @@ impl Meter {
         if self.bytes > self.max_bytes { Err(self.too_large(self.max_bytes, "bytes")) } else { Ok(()) }
     }
 
-    fn too_large(&self, limit: u64, unit: &'static str) -> ArchiveError {
+    pub(super) fn max_entries(&self) -> u64 {
+        self.max_entries
+    }
+
+    pub(super) fn too_large(&self, limit: u64, unit: &'static str) -> ArchiveError {
         ArchiveError::TooLarge { archive: self.archive.clone(), limit, unit }
     }
 
+    /// Damage; but a stream that asks its decompressor for more memory than it may have is not damaged.
     pub(super) fn malformed(&self, problem: impl ToString) -> ArchiveError {
-        ArchiveError::Malformed { archive: self.archive.clone(), problem: problem.to_string() }
+        let problem = problem.to_string();
+        if OUT_OF_MEMORY.iter().any(|words| problem.contains(words)) {
+            return self.not_supported("a stream that needs too much memory to unpack");
+        }
+        ArchiveError::Malformed { archive: self.archive.clone(), problem }
+    }
+
+    /// `what` reads on after "holds".
+    pub(super) fn not_supported(&self, what: &str) -> ArchiveError {
+        ArchiveError::NotSupported { archive: self.archive.clone(), what: what.to_owned() }
     }
 
     /// `problem` reads on after the entry's name.

@@ -1,9 +1,10 @@
-//! Archives of other formats: tar (plain, gz, bz2, xz, zst), zip and deb, told apart by content.
+//! Archives of other formats: tar (plain, gz, bz2, xz, lzma, zst), zip and deb, told apart by content.
 //!
 //! In: an archive that nobody vouches for. Out: its entries, one after the other, checked ([`read_entries`]), or a new tree ([`unpack`]). Memory is
 //! constant; decompression runs ahead in a thread of its own.
 //!
-//! Refused are: names that are absolute or hold `..`, devices and pipes, sparse files, more than [`Limits`] allow, and anything that ends too early.
+//! Refused are: names that are absolute or hold `..`, devices and pipes, sparse files, files of a zip that overlap, more than [`Limits`] allow, and anything
+//! that ends too early: a tar without an end mark, too, which GNU tar would take.
 //! Links may point anywhere, for they are never followed; set-user-id bits, owners and times are dropped.
 //!
 //! Not here: which of two packages' files wins (`build::builtin`).
@@ -39,18 +40,15 @@ pub struct UnpackOptions {
 /// Unpacks `archive` to `dest`, which must not exist: files 0444 or 0555 with mtime 1, directories writable.
 ///
 /// Hard links become copies, which count against the limits. A later entry of the same name replaces an earlier one, but nothing replaces a directory.
+/// An archive with nothing in it gives an empty tree.
 /// After an error, what was written so far is the caller's to remove.
 ///
 /// # Errors
 /// If the format is unknown; if the archive is damaged, truncated, too large or holds what is refused; if `dest` cannot be written.
 pub fn unpack(archive: &Path, dest: &Path, options: &UnpackOptions) -> Result<(), ArchiveError> {
     let opened = OpenArchive::open(archive, options.limits)?;
-    let mut sink = Unpack { archive, strip: options.strip, tree: TreeWriter::create(dest)?, entries: 0 };
-    opened.read_entries(&mut sink)?;
-    if sink.entries == 0 {
-        return Err(ArchiveError::Malformed { archive: archive.to_owned(), problem: "nothing is in it".to_owned() });
-    }
-    Ok(())
+    let mut sink = Unpack { archive, strip: options.strip, tree: TreeWriter::create(dest)? };
+    opened.read_entries(&mut sink)
 }
 
 /// Hands each entry of `archive` to `sink`, in the archive's order; entries for the top directory itself are left out.
@@ -65,7 +63,6 @@ struct Unpack<'a> {
     archive: &'a Path,
     strip: usize,
     tree: TreeWriter,
-    entries: u64,
 }
 
 impl Unpack<'_> {
@@ -82,7 +79,6 @@ impl EntrySink for Unpack<'_> {
     type Error = ArchiveError;
 
     fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), ArchiveError> {
-        self.entries += 1;
         if entry.kind == EntryKind::Directory {
             return entry.path.strip(self.strip).map_or(Ok(()), |path| self.tree.directory(&path));
         }

@@ -81,7 +81,7 @@ pub(super) fn read<S: EntrySink>(stream: &mut dyn Read, meter: &mut Meter, sink:
 fn next_header(stream: &mut dyn Read, meter: &Meter) -> Result<Option<Header>, ArchiveError> {
     let mut header = Header::new_old();
     stream.read_exact(header.as_mut_bytes()).map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => meter.malformed("it ends without an end mark"),
+        ErrorKind::UnexpectedEof => meter.malformed("it ends without an end mark, so files may be missing (GNU tar would not mind)"),
         _ => meter.malformed(error),
     })?;
     if header.as_bytes().iter().all(|byte| *byte == 0) {
@@ -132,7 +132,7 @@ impl Extended {
                     let size = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
                     self.size = Some(size.ok_or_else(|| meter.malformed("an extended header whose size is no number"))?);
                 }
-                key if key.starts_with(b"GNU.sparse.") => return Err(meter.malformed("it holds a sparse file, which is not supported")),
+                key if key.starts_with(b"GNU.sparse.") => return Err(meter.not_supported("a sparse file")),
                 _ => {}
             }
         }

@@ -15,6 +15,7 @@ use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 
 use super::RelPath;
+use super::meter::BLOCK;
 use crate::archive::ArchiveError;
 use crate::archive::listing::{Kind, MAX_DEPTH, open_dir, open_file, stat_at};
 use crate::archive::place::{create_file, seal};
@@ -28,7 +29,7 @@ pub struct TreeWriter {
     /// The directories above the last entry, open: the next one mostly lies in the same.
     open: Vec<(CString, OwnedFd)>,
     buffer: Vec<u8>,
-    /// Bytes of copies since somebody asked.
+    /// Bytes of copies, and blocks of directories, since somebody asked.
     copied: u64,
 }
 
@@ -68,12 +69,21 @@ impl TreeWriter {
         Ok(Self { top, path: path.to_owned(), open: Vec::new(), buffer: Vec::new(), copied: 0 })
     }
 
-    /// Makes a directory, and those above it; one that is there is fine.
+    /// Makes a directory, and those above it; one that is there is fine, and a file or link that is there is replaced.
     ///
     /// # Errors
-    /// If something else is in the way, or it cannot be created.
+    /// If a file or link is in the way of those above it, or it cannot be created.
     pub fn directory(&mut self, path: &RelPath) -> Result<(), ArchiveError> {
-        self.descend(path.components(), true).map(drop)
+        let whole = self.path.join(path.as_path());
+        match self.descend(path.components(), true) {
+            Err(ArchiveError::NotADirectory(place)) if place == whole => {
+                let (parent, name) = self.existing_parent(path)?;
+                unlinkat(parent, name.as_c_str(), UnlinkatFlags::NoRemoveDir).map_err(|error| PathError::new("replace", whole, error))?;
+                self.descend(path.components(), true).map(drop)
+            }
+            Err(error) => Err(error),
+            Ok(_) => Ok(()),
+        }
     }
 
     /// Writes a file; one that is there is replaced.
@@ -123,7 +133,7 @@ impl TreeWriter {
         self.file(to, stat.st_mode & 0o100 != 0, &mut source)
     }
 
-    /// How many bytes [`Self::copy`] has written since this was last asked.
+    /// How many bytes [`Self::copy`] has written since this was last asked, and a block for each directory that was made.
     pub fn take_copied(&mut self) -> u64 {
         std::mem::take(&mut self.copied)
     }
@@ -190,8 +200,11 @@ impl TreeWriter {
         for component in components {
             if self.open.get(depth).is_none_or(|(name, _)| name.as_bytes() != component) {
                 self.open.truncate(depth);
-                let opened = self.step(component, make)?;
-                self.open.push(opened);
+                let (name, dir, is_new) = self.step(component, make)?;
+                if is_new {
+                    self.copied = self.copied.saturating_add(BLOCK);
+                }
+                self.open.push((name, dir));
             }
             depth += 1;
         }
@@ -203,8 +216,8 @@ impl TreeWriter {
         self.open.last().map_or(self.top.as_fd(), |(_, dir)| dir.as_fd())
     }
 
-    /// Opens (or makes) one directory in the innermost open one.
-    fn step(&self, component: &[u8], make: bool) -> Result<(CString, OwnedFd), ArchiveError> {
+    /// Opens (or makes) one directory in the innermost open one; says whether it is new.
+    fn step(&self, component: &[u8], make: bool) -> Result<(CString, OwnedFd, bool), ArchiveError> {
         let path = || {
             let names = self.open.iter().map(|(name, _)| name.as_bytes()).chain([component]);
             names.fold(self.path.clone(), |path, name| path.join(std::ffi::OsStr::from_bytes(name)))
@@ -215,11 +228,11 @@ impl TreeWriter {
         let name = CString::new(component).map_err(|_| PathError::new("open", path(), Errno::EINVAL))?;
         let parent = self.innermost();
         let opened = match open_dir(parent, &name) {
-            Err(Errno::ENOENT) if make => make_dir(parent, &name).and_then(|()| open_dir(parent, &name)),
-            other => other,
+            Err(Errno::ENOENT) if make => make_dir(parent, &name).and_then(|()| open_dir(parent, &name)).map(|dir| (dir, true)),
+            other => other.map(|dir| (dir, false)),
         };
         match opened {
-            Ok(dir) => Ok((name, dir)),
+            Ok((dir, is_new)) => Ok((name, dir, is_new)),
             Err(Errno::ENOTDIR | Errno::ELOOP) => Err(ArchiveError::NotADirectory(path())),
             Err(error) => Err(PathError::new("open the directory", path(), error).into()),
         }

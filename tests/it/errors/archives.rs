@@ -93,3 +93,19 @@ fn a_bomb_is_refused_before_it_fills_the_disk() {
     assert!(bomb.len() < 100_000);
     refused("bomb.tar.zst", &bomb).stderr_has("is refused as a bomb");
 }
+
+#[test]
+fn an_archive_that_kiln_cannot_unpack_is_not_called_damaged() {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    zip.start_file("a", stored).unwrap();
+    zip.write_all(b"text").unwrap();
+    let mut zip = zip.finish().unwrap().into_inner();
+    for (signature, at) in [(b"PK\x03\x04", 8), (b"PK\x01\x02", 10)] {
+        let start = zip.windows(4).position(|window| window == signature).unwrap();
+        zip[start + at] = 97;
+    }
+    let recipe = "targets = {\"x\": unpack(source(\"//odd.zip\"), name = \"x\", strip = 0)}";
+    let project = Project::new().file("odd.zip", &zip).recipe(recipe);
+    project.kiln(["build", "x"]).code(1).stderr_has("which is not supported").hint("let a script unpack it");
+}
