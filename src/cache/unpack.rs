@@ -28,3 +28,30 @@ pub(super) fn unpacked<'a>(packed: impl BufRead + 'a, compression: Compression) 
         Compression::Xz => Box::new(Streams::new(Packing::Xz { memory: XZ_MEMORY }, packed)?),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn zeros_behind_a_packed_nar_are_padding() {
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut bz2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        gz.write_all(b"content").unwrap();
+        bz2.write_all(b"content").unwrap();
+        xz.write_all(b"content").unwrap();
+        let packed = [
+            (Compression::Gzip, gz.finish().unwrap()),
+            (Compression::Bzip2, bz2.finish().unwrap()),
+            (Compression::Xz, xz.finish().unwrap()),
+        ];
+        for (compression, mut bytes) in packed {
+            bytes.extend([0; 101]);
+            let mut content = String::new();
+            let result = unpacked(bytes.as_slice(), compression).unwrap().read_to_string(&mut content);
+            assert!(result.is_ok() && content == "content", "{compression:?}: {result:?}");
+        }
+    }
+}

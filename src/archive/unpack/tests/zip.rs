@@ -30,7 +30,10 @@ fn a_zip_keeps_execute_bits_and_links() {
 }
 
 /// `a` with `text ` a hundred times, as `zipfile` of Python writes it by LZMA.
-const LZMA_ZIP: &[u8] = include_bytes!("lzma.zip");
+const LZMA_ZIP: &[u8] = b"PK\x03\x04?\0\x02\0\x0e\0\0\0!\0\x1d\xb0\xf0\xb8\x1c\0\0\0\xf4\x01\0\0\x01\0\0\0a\x09\x04\x05\0]\0\0\x80\0\
+    \0:\x19Kx\x10<\x19%\x90\xbb\x95|;\xff\xfe\xd18\0PK\x01\x02?\x03?\0\x02\0\x0e\0\0\0!\0\x1d\xb0\xf0\xb8\x1c\
+    \0\0\0\xf4\x01\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\xa4\x81\0\0\0\0aPK\x05\x06\0\0\0\0\x01\0\x01\0/\0\
+    \0\0;\0\0\0\0\0";
 
 #[test]
 fn a_zip_may_be_packed_by_bzip2_or_lzma() {
