@@ -172,6 +172,7 @@ fn entry<S: EntrySink>(
             EntryKind::HardLink { target }
         }
         other if other.as_byte() == DUMPED_DIRECTORY => EntryKind::Directory,
+        EntryType::GNUSparse => return Err(meter.not_supported("a sparse file").into()),
         other => return Err(meter.refused(&name, refusal(other)).into()),
     };
     // Some writers give directories a size, or repeat the linked file's in a hard link's header; no content follows.
@@ -187,7 +188,6 @@ fn refusal(kind: EntryType) -> &'static str {
     match kind {
         EntryType::Char | EntryType::Block => "a device",
         EntryType::Fifo => "a named pipe",
-        EntryType::GNUSparse => "a sparse file, which is not supported",
         _ => "an entry of an unknown type",
     }
 }
