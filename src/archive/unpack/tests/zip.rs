@@ -42,6 +42,14 @@ fn a_zip_may_be_packed_by_bzip2_or_lzma() {
 }
 
 #[test]
+fn a_zip_cannot_ask_for_gigabytes_of_dictionary() {
+    // Behind the header, the name of one byte, and version, length and properties of the stream.
+    let mut greedy = LZMA_ZIP.to_vec();
+    greedy[36..40].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(not_supported(&greedy).contains("memory"));
+}
+
+#[test]
 fn an_unknown_method_of_a_zip_is_not_called_damage() {
     // Stored; the method lies behind version and flags.
     let zip = zip_by(::zip::CompressionMethod::Stored);
