@@ -213,7 +213,7 @@ pub fn step_failure(step: StepFailure, target: Option<&str>) -> Failure {
     failure.details.extend(span.map(|span| format!("declared at {span}")));
     if !tail.is_empty() {
         failure.details.push(paint(DIM, "the log ends with"));
-        failure.details.extend(tail.iter().map(|line| format!("{} {}", paint(DIM, "|"), ui::harmless(line))));
+        failure.details.extend(tail.iter().map(|line| format!("{} {}", paint(DIM, "|"), ui::excerpt(line))));
     }
     if disk_full && !failure.hints.iter().any(|hint| hint == DISK_FULL) {
         failure.details.push("the disk was full by then, so what the build had made is not kept".to_owned());

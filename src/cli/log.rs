@@ -1,7 +1,7 @@
 //! `kiln log`: what a builder printed.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -14,7 +14,7 @@ use super::cache::ask;
 use super::cache::open::CacheArgs;
 use super::failure::Failure;
 use super::session::{self, Found, Globals, ParamArgs};
-use super::{Exit, exit};
+use super::{Exit, exit, ui};
 
 /// Show the log of a target's latest build; caches are asked for one that was never built or pulled here
 #[derive(Debug, clap::Args)]
@@ -77,10 +77,52 @@ fn copy(log: &std::path::Path) -> Result<(), Failure> {
     let file = File::open(log).at("open", log)?;
     let mut decoder = zstd::Decoder::new(file).at("read", log)?;
     let mut out = std::io::stdout().lock();
-    match std::io::copy(&mut decoder, &mut out).and_then(|_| out.flush()) {
+    let copied = if out.is_terminal() { copy_harmless(decoder, &mut out) } else { std::io::copy(&mut decoder, &mut out).map(drop) };
+    match copied.and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("cannot show `{}`: {error}", log.display())))
         }
         _ => Ok(()),
+    }
+}
+
+/// Bytes of one line that are shown in one piece.
+const PIECE: u64 = 64 << 10;
+
+/// Whoever made the log, perhaps for a cache, does not drive the terminal.
+fn copy_harmless(log: impl Read, out: &mut impl Write) -> std::io::Result<()> {
+    let mut log = BufReader::new(log);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if log.by_ref().take(PIECE).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&line);
+        let (text, end) = text.strip_suffix('\n').map_or((&*text, ""), |text| (text, "\n"));
+        let columns: Vec<String> = text.split('\t').map(ui::harmless).collect();
+        write!(out, "{}{end}", columns.join("\t"))?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_does_not_drive_a_terminal() {
+        let mut shown = Vec::new();
+        let log = b"a\tb\x1b]0;T\x07\x1b[2J\nplain\nno end \xff";
+        copy_harmless(&log[..], &mut shown).unwrap();
+        let text = String::from_utf8(shown).unwrap();
+        assert_eq!(text, "a\tb\\u{1b}]0;T\\u{7}\\u{1b}[2J\nplain\nno end \u{fffd}");
+    }
+
+    #[test]
+    fn an_error_shows_no_more_of_a_line_than_can_be_read() {
+        let long = "x".repeat(16384);
+        let shown = ui::excerpt(&long);
+        assert!(shown.len() < 500 && shown.ends_with(" … (16384 bytes)"), "{shown}");
+        assert_eq!(ui::excerpt("a\u{1b}"), "a\\u{1b}");
     }
 }

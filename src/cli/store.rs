@@ -394,7 +394,7 @@ fn roots(globals: &Globals) -> Exit {
     let store = globals.open_existing_store()?;
     let roots = Roots { out_links: store.out_links()?, pins: store.pins()? };
     globals.ui().print(&roots, |roots| {
-        let pins = roots.pins.iter().map(|pin| vec!["pin".to_owned(), pin.name.clone(), pin.path.to_string()]);
+        let pins = roots.pins.iter().map(|pin| vec!["pin".to_owned(), ui::harmless(&pin.name), pin.path.to_string()]);
         let links = roots.out_links.iter().map(|link| {
             let state = match link.state {
                 LinkState::Alive => "link".to_owned(),

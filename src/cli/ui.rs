@@ -98,6 +98,17 @@ pub fn harmless(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
+/// Characters of a line of a log that an error shows.
+const SHOWN: usize = 400;
+
+/// A line of a log for an error: harmless, and not longer than can be read.
+pub fn excerpt(line: &str) -> String {
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{} … ({} bytes)", harmless(&line[..end]), line.len()),
+        None => harmless(line),
+    }
+}
+
 /// `1.5 MiB`.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
