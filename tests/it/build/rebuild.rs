@@ -1,5 +1,7 @@
 //! `kiln build --rebuild`: whether a target comes out the same again.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use crate::support::Project;
 
 const MOODY: &str = r#"
@@ -115,7 +117,8 @@ fn a_former_result_that_is_damaged_is_called_so() {
     let project = Project::new().recipe(MOODY);
     let first = project.kiln(["build", "moody"]).success();
     let file = first.path().join("random");
-    std::fs::remove_dir_all(first.path()).or_else(|_| std::fs::remove_file(&file)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(&file, "changed").unwrap();
     let again = project.kiln(["build", "moody", "--rebuild"]).code(4);
     again.stderr_has("the former result is damaged");
 }
